@@ -1,0 +1,51 @@
+"""What the core knows between two cycles.
+
+`Durable` survives a crash: it changes only by folding an event (`fold.apply`), so that
+`recover(events) == state.durable` holds by construction. `Volatile` is what the next readings
+bring back by themselves: values, deadlines, proofs. Both are replaced, never changed in place;
+their dictionaries are copied on write, so that a cycle costs what changed in it.
+"""
+
+from dataclasses import dataclass, field
+
+from minewatch.core.alarm import AlarmsDurable, AlarmsVolatile
+from minewatch.core.approval import ApprovalsDurable
+from minewatch.core.house import HouseDurable, HouseVolatile
+from minewatch.core.interlock import InterlockDurable, InterlockVolatile
+from minewatch.core.people import PeopleDurable, PeopleVolatile
+from minewatch.core.points import PointsDurable, PointsVolatile
+from minewatch.core.withdrawal import WithdrawalDurable, WithdrawalVolatile
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The fold of the ledger. `index` counts the events folded: the next one gets this index."""
+
+    index: int = 0
+    house: HouseDurable = field(default_factory=HouseDurable)
+    points: PointsDurable = field(default_factory=PointsDurable)
+    interlock: InterlockDurable = field(default_factory=InterlockDurable)
+    alarms: AlarmsDurable = field(default_factory=AlarmsDurable)
+    approvals: ApprovalsDurable = field(default_factory=ApprovalsDurable)
+    people: PeopleDurable = field(default_factory=PeopleDurable)
+    withdrawal: WithdrawalDurable = field(default_factory=WithdrawalDurable)
+
+
+@dataclass(frozen=True, slots=True)
+class Volatile:
+    """What readings bring back after a restart."""
+
+    house: HouseVolatile = field(default_factory=HouseVolatile)
+    points: PointsVolatile = field(default_factory=PointsVolatile)
+    interlock: InterlockVolatile = field(default_factory=InterlockVolatile)
+    alarms: AlarmsVolatile = field(default_factory=AlarmsVolatile)
+    people: PeopleVolatile = field(default_factory=PeopleVolatile)
+    withdrawal: WithdrawalVolatile = field(default_factory=WithdrawalVolatile)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the core knows."""
+
+    durable: Durable = field(default_factory=Durable)
+    volatile: Volatile = field(default_factory=Volatile)

@@ -1,0 +1,57 @@
+"""One turn of the mine: the order of decisions, top to bottom, and nothing else.
+
+Observation comes first, then every demand, then what people ask for: when a demand and a release
+arrive in one cycle, the demand wins.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minewatch.core import (
+    alarm,
+    approval,
+    commands,
+    gas,
+    headcount,
+    house,
+    interlock,
+    outputs,
+    people,
+    points,
+    withdrawal,
+)
+from minewatch.core.draft import Draft
+from minewatch.core.state import State
+from minewatch.model.event import Event
+from minewatch.model.image import Image
+from minewatch.model.mine import Mine
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one cycle decided. `outputs` is the complete wanted table (True = energised).
+
+    It is None while the proving inputs have not yet answered after a start: then nothing is
+    written at all.
+    """
+
+    state: State
+    events: tuple[Event, ...]
+    outputs: Mapping[str, bool] | None
+
+
+def step(mine: Mine, state: State, image: Image) -> Step:
+    """Decide one cycle. Pure: the same mine, state and image give the same step, bit for bit."""
+    draft = Draft(mine, state, image)
+    house.observe(draft)
+    points.observe(draft)
+    people.observe(draft)
+    gas.decide(draft)
+    headcount.decide(draft)
+    withdrawal.decide(draft)
+    commands.decide(draft)
+    approval.expire(draft)
+    interlock.decide(draft)
+    alarm.decide(draft)
+    wanted = outputs.wanted(draft)
+    return Step(draft.state(), tuple(draft.events), wanted)

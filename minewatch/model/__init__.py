@@ -1,0 +1,1 @@
+"""The nouns of the house: frozen, slotted, standard library only; units stand in the names."""

@@ -1,0 +1,78 @@
+"""Alarms: kinds, priorities and the life cycle as a table (ISA-18.2, practice 12)."""
+
+from enum import StrEnum
+
+
+class AlarmKind(StrEnum):
+    """What an alarm says."""
+
+    PRE_ALARM = "pre_alarm"
+    GAS_OVER_LIMIT = "gas_over_limit"
+    TRIP = "trip"
+    WITHDRAW = "withdraw"
+    LOW = "low"
+    OVER_RANGE = "over_range"
+    SENSOR_FAULT = "sensor_fault"
+    FAILED_ACTUATION = "failed_actuation"
+    FEED_ABNORMAL = "feed_abnormal"
+    CALIBRATION_OVERRUN = "calibration_overrun"
+    HAND_COVER_LATE = "hand_cover_late"
+    OVER_LIMIT = "over_limit"
+    MAYBE_OVER_LIMIT = "maybe_over_limit"
+    OVER_TIME = "over_time"
+    RESTRICTED_ZONE = "restricted_zone"
+    SOS = "sos"
+    UNACCOUNTED = "unaccounted"
+    READER_LOST = "reader_lost"
+    SYSTEM_FAULT = "system_fault"
+
+
+class AlarmState(StrEnum):
+    """Where an alarm stands; NORMAL is the state of an alarm that is gone."""
+
+    NORMAL = "normal"
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    RETURNED = "returned"
+
+
+class AlarmMove(StrEnum):
+    """What may happen to an alarm."""
+
+    RAISE = "raise"
+    CLEAR = "clear"
+    ACKNOWLEDGE = "acknowledge"
+
+
+LIFE_CYCLE: dict[tuple[AlarmState, AlarmMove], AlarmState] = {
+    (AlarmState.NORMAL, AlarmMove.RAISE): AlarmState.UNACKNOWLEDGED,
+    (AlarmState.UNACKNOWLEDGED, AlarmMove.CLEAR): AlarmState.RETURNED,
+    (AlarmState.UNACKNOWLEDGED, AlarmMove.ACKNOWLEDGE): AlarmState.ACKNOWLEDGED,
+    (AlarmState.ACKNOWLEDGED, AlarmMove.CLEAR): AlarmState.NORMAL,
+    (AlarmState.RETURNED, AlarmMove.RAISE): AlarmState.UNACKNOWLEDGED,
+    (AlarmState.RETURNED, AlarmMove.ACKNOWLEDGE): AlarmState.NORMAL,
+}
+"""A pair that is not here changes nothing: an acknowledged alarm that is raised again stays so."""
+
+PRIORITY: dict[AlarmKind, int] = {
+    AlarmKind.WITHDRAW: 1,
+    AlarmKind.FAILED_ACTUATION: 1,
+    AlarmKind.TRIP: 1,
+    AlarmKind.FEED_ABNORMAL: 1,
+    AlarmKind.OVER_RANGE: 1,
+    AlarmKind.SOS: 1,
+    AlarmKind.UNACCOUNTED: 1,
+    AlarmKind.HAND_COVER_LATE: 1,
+    AlarmKind.GAS_OVER_LIMIT: 2,
+    AlarmKind.SENSOR_FAULT: 2,
+    AlarmKind.OVER_LIMIT: 2,
+    AlarmKind.RESTRICTED_ZONE: 2,
+    AlarmKind.LOW: 2,
+    AlarmKind.CALIBRATION_OVERRUN: 2,
+    AlarmKind.SYSTEM_FAULT: 2,
+    AlarmKind.READER_LOST: 3,
+    AlarmKind.MAYBE_OVER_LIMIT: 3,
+    AlarmKind.OVER_TIME: 3,
+    AlarmKind.PRE_ALARM: 4,
+}
+"""1 acts at once, 2 needs a person now, 3 needs a person soon, 4 is a warning."""

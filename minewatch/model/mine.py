@@ -1,0 +1,349 @@
+"""The mine: one frozen description of zones, lines, points, outputs and people.
+
+It is the same for every process of the house: `minewatch.mine` loads it from TOML, everybody
+else reads its canonical JSON (`model.codec`). All limits are resolved here, each with the words
+of the rule that it comes from; nothing later looks a limit up again.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from minewatch.model.kind import Kind
+
+
+class Mode(StrEnum):
+    """How far minewatch may act (practice 1)."""
+
+    MONITOR = "monitor"
+    ALARM = "alarm"
+    CONTROL = "control"
+
+
+class ZoneKind(StrEnum):
+    """What a zone is; faces and headings have headcount limits of their own."""
+
+    MINE = "mine"
+    SURFACE = "surface"
+    MOUTH = "mouth"
+    INTAKE = "intake"
+    FACE = "face"
+    HEADING = "heading"
+    RETURN = "return"
+    ROOM = "room"
+
+
+class Role(StrEnum):
+    """What a named person may do; which acts need which roles is decided in the core."""
+
+    VIEWER = "viewer"
+    DISPATCHER = "dispatcher"
+    MONITORING_OPERATOR = "monitoring_operator"
+    DUTY_LEADER = "duty_leader"
+    CHIEF_ENGINEER = "chief_engineer"
+    MINE_HEAD = "mine_head"
+    FIELD_ENGINEER = "field_engineer"
+    GAS_CHECKER = "gas_checker"
+    LAMP_ROOM_CLERK = "lamp_room_clerk"
+
+
+class OutputRole(StrEnum):
+    """What an output is for; its behaviour at loss of heartbeat follows from it (practice 7)."""
+
+    POWER_CUT = "power_cut"
+    SIREN = "siren"
+    BROADCAST = "broadcast"
+    HORN = "horn"
+    SURFACE_HORN = "surface_horn"
+    GATE = "gate"
+
+
+class Condition(StrEnum):
+    """When a point demands an interlock."""
+
+    TRIP = "trip"
+    FAULT = "fault"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits in the kind's smallest unit; None where the place has none.
+
+    `alarm`, `trip` and `withdraw` act at value >= limit, `restore` and `clear` permit at
+    value < limit. `low_alarm` acts at value < limit (oxygen, air speed).
+    """
+
+    pre_alarm: int | None = None
+    alarm: int | None = None
+    trip: int | None = None
+    restore: int | None = None
+    withdraw: int | None = None
+    clear: int | None = None
+    low_alarm: int | None = None
+    low_clear: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A node of the mine's tree. `path` is its roadway on the map, in map units."""
+
+    id: str
+    name: str
+    kind: ZoneKind
+    parent: str | None = None
+    downwind_of: tuple[str, ...] = ()
+    headcount_limit: int | None = None
+    headcount_citation: str = ""
+    restricted: bool = False
+    walk_out_s: int = 1800
+    declared: str = "production"
+    path: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """One line with one owner. `url`: tcp://host:port, rtu+tcp://host:port, rtu:///dev/…?baud=…"""
+
+    id: str
+    url: str
+    scan_ms: int = 1000
+    timeout_ms: int = 500
+    pause_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device on a bus; `model` names its device file."""
+
+    id: str
+    bus: str
+    unit: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured or reported quantity, read as `signal` of `device`."""
+
+    id: str
+    name: str
+    kind: Kind
+    zone: str
+    device: str
+    signal: str
+    place: str
+    limits: Limits = field(default_factory=Limits)
+    citation: str = ""
+    fault_after_ms: int = 10_000
+    at: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A consumer that a power-cut output takes away; `kind` is checked against practice 4."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A relay channel. `proof` is an independent input on another device that shows it acted.
+
+    `covers` are the zones whose people hear it (siren, broadcast); empty means its own zone.
+    """
+
+    id: str
+    name: str
+    role: OutputRole
+    zone: str
+    device: str
+    signal: str
+    proof: str | None
+    proof_within_ms: int = 2000
+    cuts: tuple[Load, ...] = ()
+    upstream: str | None = None
+    covers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A point and the condition under which it demands an interlock."""
+
+    point: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Interlock:
+    """Cause and effect: any of `causes` demands all of `outputs`."""
+
+    id: str
+    name: str
+    causes: tuple[Cause, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A personnel reader. Seen there, a badge is in `zone`; `outer` is the zone beyond it.
+
+    A `mouth` reader stands between the surface and the mine. `directed` says that its records
+    carry a direction; an undirected mouth reader never toggles anybody in or out (practice 21).
+    """
+
+    id: str
+    name: str
+    zone: str
+    device: str
+    outer: str | None = None
+    mouth: bool = False
+    directed: bool = False
+    at: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may go underground; `code` is what leaves the mine, never the name."""
+
+    code: str
+    name: str
+    badge: str
+    trade: str = ""
+    team: str = ""
+    leader: bool = False
+    visitor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Somebody who may act in the house."""
+
+    code: str
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One broker of the county; secrets only by file."""
+
+    id: str
+    url: str
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Seconds from an unanswered alarm to each next step (practice 13)."""
+
+    horn_s: int = 30
+    duty_leader_s: int = 60
+    mine_head_s: int = 180
+    county_s: int = 300
+    repeat_s: int = 300
+    silence_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The shift change in which the mine total may exceed its limit (practice 20)."""
+
+    starts: tuple[str, ...] = ()
+    minutes: int = 60
+    people_max: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The dispatch page: where it listens, which terminals may raise a withdrawal unnamed."""
+
+    listen: str = "127.0.0.1:8080"
+    terminals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mine:
+    """The whole configuration, checked and resolved. Look things up with `point()` and friends."""
+
+    code: str
+    name: str
+    county: str
+    language: str
+    gas_class: str
+    capacity_10kt: int
+    severe: bool
+    mode: Mode
+    headcount_limit: int
+    headcount_citation: str
+    profile: str
+    zones: tuple[Zone, ...]
+    buses: tuple[Bus, ...]
+    devices: tuple[Device, ...]
+    points: tuple[Point, ...]
+    outputs: tuple[Output, ...] = ()
+    interlocks: tuple[Interlock, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    people: tuple[Person, ...] = ()
+    staff: tuple[Staff, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    certified_system: str = ""
+    signed_off_by: str = ""
+    flood_threat: bool = True
+    unaccounted_margin_s: int = 600
+    handover: Handover = field(default_factory=Handover)
+    escalation: Escalation = field(default_factory=Escalation)
+    console: Console = field(default_factory=Console)
+
+    def __post_init__(self) -> None:
+        """Index the tuples once; the order of each stays the order of the file."""
+        for name in ("zones", "buses", "devices", "points", "outputs", "readers"):
+            index = {each.id: each for each in getattr(self, name)}
+            object.__setattr__(self, f"_{name}", index)
+        object.__setattr__(self, "_people", {each.badge: each for each in self.people})
+        object.__setattr__(self, "_staff", {each.code: each for each in self.staff})
+
+    _zones: dict[str, Zone] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _buses: dict[str, Bus] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _devices: dict[str, Device] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _points: dict[str, Point] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _outputs: dict[str, Output] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _readers: dict[str, Reader] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _people: dict[str, Person] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _staff: dict[str, Staff] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def zone(self, zone_id: str) -> Zone:
+        """Return the zone; KeyError where there is none."""
+        return self._zones[zone_id]
+
+    def bus(self, bus_id: str) -> Bus:
+        """Return the bus; KeyError where there is none."""
+        return self._buses[bus_id]
+
+    def device(self, device_id: str) -> Device:
+        """Return the device; KeyError where there is none."""
+        return self._devices[device_id]
+
+    def point(self, point_id: str) -> Point:
+        """Return the point; KeyError where there is none."""
+        return self._points[point_id]
+
+    def output(self, output_id: str) -> Output:
+        """Return the output; KeyError where there is none."""
+        return self._outputs[output_id]
+
+    def reader(self, reader_id: str) -> Reader:
+        """Return the reader; KeyError where there is none."""
+        return self._readers[reader_id]
+
+    def person(self, badge: str) -> Person | None:
+        """Return who carries the badge, or None for a badge that nobody was given."""
+        return self._people.get(badge)
+
+    def staff_member(self, code: str) -> Staff | None:
+        """Return the staff member with this code, or None."""
+        return self._staff.get(code)
