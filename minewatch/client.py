@@ -29,20 +29,8 @@ BACK_OFF_LAST_S = 5.0
 STATE_DEFAULT = "/var/lib/minewatch"
 
 SECTIONS = frozenset(
-    {
-        "points",
-        "outputs",
-        "causes",
-        "alarms",
-        "headcount",
-        "people",
-        "withdrawals",
-        "calibrations",
-        "hand_covers",
-        "bypasses",
-        "approvals",
-        "health",
-    }
+    "points outputs causes alarms headcount people withdrawals calibrations hand_covers bypasses "
+    "approvals health".split()
 )
 """Parts of a frame that a delta changes entry by entry; everything else is replaced whole."""
 
@@ -235,7 +223,7 @@ class Client:
         """Ask the controller for an act and return its answer once the event is durable.
 
         Raises:
-            UnreachableError: no controller, or no answer within `timeout_s`; the act may still happen.
+            UnreachableError: no controller, or no answer in time; the act may still happen.
             ValueError: the request is larger than 64 KiB.
         """
         ident = secrets.token_hex(8)
@@ -322,6 +310,8 @@ class Client:
             kind = message["type"]
             if kind == "reply":
                 self._answer(message)
+            elif kind == "error":
+                self._say(f"the controller refused a request: {message['code']:.80}")
             else:
                 self._view = self._view.apply(message)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -330,7 +320,7 @@ class Client:
         if self._bad:
             self._bad = False
             self._say(f"messages from the controller are well formed again, {self.malformed} lost")
-        if kind != "reply" and self._slot is not None:
+        if kind not in {"reply", "error"} and self._slot is not None:
             self._slot.put(message, self._view)
 
     def _answer(self, message: Message) -> None:
