@@ -28,13 +28,8 @@ BACK_OFF_FIRST_S = 0.2
 BACK_OFF_LAST_S = 5.0
 STATE_DEFAULT = "/var/lib/minewatch"
 
-SECTIONS = frozenset(
-    "points outputs causes alarms headcount people withdrawals calibrations hand_covers bypasses "
-    "approvals health".split()
-)
-"""Parts of a frame that a delta changes entry by entry; everything else is replaced whole."""
-
 NESTED = frozenset({("headcount", "zones"), ("health", "buses")})
+"""Tables within a section; any other entry of a section is replaced whole by a delta."""
 
 _log = logging.getLogger("minewatch.client")
 
@@ -69,17 +64,14 @@ class Frame:
         """
         kind = message.get("type")
         if kind == "full":
-            body = {key: each for key, each in message.items() if key != "type"}
-            for name in SECTIONS:
-                _object(name, body.setdefault(name, {}))
-            return Frame(body)
+            return Frame({key: each for key, each in message.items() if key != "type"})
         if kind != "delta":
             return self
         if not self.body:
             raise ValueError("a delta came before any full frame")
         body = dict(self.body)
         for key, value in message.items():
-            if key in SECTIONS:
+            if isinstance(value, dict) or isinstance(body.get(key), dict):
                 body[key] = _merged(key, body.get(key, {}), value)
             elif key != "type":
                 body[key] = value
@@ -87,8 +79,8 @@ class Frame:
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return one section of the view, empty where the controller has sent none."""
-        part: Mapping[str, Any] = self.body.get(name) or {}
-        return part
+        part = self.body.get(name)
+        return part if isinstance(part, dict) else {}
 
     def age_ms(self, point: str) -> int | None:
         """Return how old a point's sample was when the frame was made; None where it has none."""
@@ -98,16 +90,12 @@ class Frame:
         return max(0, int(self.body["t_ms"]) - int(entry["sampled_ms"]))
 
 
-def _object(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"section {name!r} of a frame is no object")
-    return value
-
-
 def _merged(name: str, old: Mapping[str, Any], changes: Any) -> dict[str, Any]:
     """Return a section after a delta: an entry is replaced whole, null removes it."""
+    if not isinstance(changes, dict):
+        raise ValueError(f"section {name!r} of a frame is no object")
     merged = dict(old)
-    for key, value in _object(name, changes).items():
+    for key, value in changes.items():
         if value is None:
             merged.pop(key, None)
         elif (name, key) in NESTED:
