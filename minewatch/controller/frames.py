@@ -1,0 +1,115 @@
+"""The frame that watchers see: the core's view, a header and the health of the house.
+
+A full frame first, then deltas: only entries that changed, None where one is gone. The shape is
+the contract of ARCHITECTURE §4; watchers get codes and integers, never sentences.
+"""
+
+from collections import deque
+from typing import Any
+
+from minewatch.controller.cycle import Controller
+from minewatch.core.view import view
+
+SECTIONS = (
+    "points",
+    "outputs",
+    "causes",
+    "alarms",
+    "people",
+    "withdrawals",
+    "calibrations",
+    "hand_covers",
+    "bypasses",
+    "approvals",
+)
+"""Parts of a frame that are tables by id, and so are sent entry by entry."""
+
+PERIODS_KEPT = 600
+"""One minute of cycle periods for the p99 in health."""
+
+
+class Frames:
+    """Makes full frames and deltas of one controller."""
+
+    def __init__(self, controller: Controller, header: dict[str, Any]) -> None:
+        self._controller = controller
+        self._header = header
+        self._last: dict[str, Any] = {}
+        self._periods_ms: deque[int] = deque(maxlen=PERIODS_KEPT)
+        self._turned_ms: int | None = None
+        self.reports: dict[str, Any] = {}
+        self.watchers = 0
+
+    def turned(self, now_ms: int) -> None:
+        """Note the time of a turn for the cycle period."""
+        if self._turned_ms is not None:
+            self._periods_ms.append(now_ms - self._turned_ms)
+        self._turned_ms = now_ms
+
+    def now_ms(self) -> int:
+        """Return the controller's clock."""
+        return self._controller.clock.now_ms()
+
+    def full(self) -> dict[str, Any]:
+        """Return a full frame of this moment; later deltas are against the last `delta` call."""
+        return {"type": "full", **self._now()}
+
+    def delta(self) -> dict[str, Any]:
+        """Return what changed since the last delta; header and health are always whole."""
+        now = self._now()
+        changed: dict[str, Any] = {"type": "delta"}
+        for key, value in now.items():
+            if key not in SECTIONS:
+                changed[key] = value
+                continue
+            before = self._last.get(key, {})
+            part = {each: value[each] for each in value if before.get(each) != value[each]}
+            part.update({each: None for each in before if each not in value})
+            if part:
+                changed[key] = part
+        self._last = now
+        return changed
+
+    def _now(self) -> dict[str, Any]:
+        controller = self._controller
+        now_ms = controller.clock.now_ms()
+        wall = controller.clock.wall()
+        return {
+            **self._header,
+            "cycle": controller.cycle,
+            "t_ms": now_ms,
+            "wall_ms": wall.ms,
+            "wall_trusted": wall.trusted,
+            "durable_index": controller.store.durable_index,
+            **view(controller.mine, controller.state, now_ms),
+            "health": self._health(),
+        }
+
+    def _health(self) -> dict[str, Any]:
+        controller = self._controller
+        buses = {}
+        for bus_id, line in controller.lines.items():
+            status = line.status()
+            buses[bus_id] = {
+                "up": status.up,
+                "error": status.error,
+                "since_ms": status.since_us // 1000,
+                "load_pct": round(status.load * 100),
+                "exchanges": status.exchanges,
+                "failures": status.failures,
+            }
+        return {
+            "buses": buses,
+            "overruns": controller.overruns,
+            "cycle_p99_ms": self._p99_ms(),
+            "faults": list(controller.store.faults()),
+            "watchers": self.watchers,
+            "upload": self.reports.get("upload", {}),
+            "console": self.reports.get("console", {}),
+        }
+
+    def _p99_ms(self) -> int | None:
+        if not self._periods_ms:
+            return None
+        ordered = sorted(self._periods_ms)
+        return ordered[(len(ordered) * 99) // 100]

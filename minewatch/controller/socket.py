@@ -1,0 +1,281 @@
+"""The local socket: newline JSON to watchers, commands from people, reports from the siblings.
+
+A peer can ask, never force: malformed or oversize input is answered once with an error and
+changes nothing. Only the connection that the supervisor handed to the console may name people;
+on every other one `by` is emptied and the origin is the peer's user id (SO_PEERCRED).
+"""
+
+import asyncio
+import json
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minewatch.controller.frames import Frames
+from minewatch.core.step import Step
+from minewatch.model.image import Command
+
+WATCHERS_MAX = 8
+PEERS_MAX = 32
+LINE_MAX = 64 * 1024
+BACKLOG_MAX = 1024 * 1024
+"""Bytes unsent to one watcher; beyond it deltas are dropped and a full frame follows."""
+
+ANSWER_WITHIN_MS = 5000
+"""A command whose event is not durable by then is answered `not_durable`: it may still act."""
+
+REPORTS = frozenset({"upload", "console"})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Peer:
+    """One connection. `named` is true for the console's inherited one alone."""
+
+    number: int
+    writer: asyncio.StreamWriter
+    origin: str
+    named: bool
+    watching: bool = False
+    people: bool = False
+    behind: bool = False
+    said: bool = False
+
+
+@dataclass
+class Waiting:
+    """A command between its turn and the disk."""
+
+    peer: Peer
+    id: str
+    deadline_ms: int
+    index: int | None = None
+    reasons: list[str] = field(default_factory=list)
+    accepted: bool = False
+
+
+class Socket:
+    """Serves the watchers and commanders of one controller."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        submit: Callable[[Command], bool],
+        notice: Callable[..., None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._frames = frames
+        self._submit = submit
+        self._notice = notice
+        self._wake = wake
+        self._peers: set[Peer] = set()
+        self._waiting: dict[str, Waiting] = {}
+        self._count = 0
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Listen on a unix socket; a stale file from a dead run is replaced."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(path), limit=LINE_MAX)
+        path.chmod(0o660)
+
+    async def adopt(self, fd: int) -> None:
+        """Serve the connection inherited from the supervisor: the console's."""
+        reader, writer = await asyncio.open_unix_connection(
+            sock=socket.socket(fileno=fd), limit=LINE_MAX
+        )
+        await self._converse(reader, writer, named=True)
+
+    async def close(self) -> None:
+        """Stop listening and drop every peer."""
+        if self._server is not None:
+            self._server.close()
+        for peer in tuple(self._peers):
+            peer.writer.close()
+
+    def stepped(self, step: Step, now_ms: int) -> None:
+        """Remember which event answers which command."""
+        if not self._waiting:
+            return
+        first = step.state.durable.index - len(step.events)
+        for offset, event in enumerate(step.events):
+            waiting = self._waiting.get(str(event.data.get("command", "")))
+            if waiting is None:
+                continue
+            waiting.index = first + offset
+            waiting.accepted = event.kind != "command_refused"
+            waiting.reasons = list(event.data.get("reasons", ()))
+        self._expire(now_ms)
+
+    def durable(self, durable_index: int) -> None:
+        """Answer every command whose event is on disk."""
+        ready = [
+            key
+            for key, each in self._waiting.items()
+            if each.index is not None and each.index < durable_index
+        ]
+        for key in ready:
+            waiting = self._waiting.pop(key)
+            self._reply(waiting, waiting.accepted, waiting.reasons, waiting.index)
+
+    def publish(self) -> None:
+        """Send what changed to every watcher; one that is behind gets a whole frame later."""
+        watchers = [peer for peer in self._peers if peer.watching]
+        self._frames.watchers = len(watchers)
+        delta = self._frames.delta()
+        if not watchers:
+            return
+        without_people = _line({key: each for key, each in delta.items() if key != "people"})
+        with_people = _line(delta) if any(peer.people for peer in watchers) else b""
+        for peer in watchers:
+            if peer.writer.transport.get_write_buffer_size() > BACKLOG_MAX:
+                peer.behind = True
+            elif peer.behind:
+                self._full(peer)
+            else:
+                peer.writer.write(with_people if peer.people else without_people)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._converse(reader, writer, named=False)
+
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, named: bool
+    ) -> None:
+        self._count += 1
+        peer = Peer(self._count, writer, _origin(writer), named)
+        if len(self._peers) >= PEERS_MAX and not named:
+            self._refuse(peer, "too_many_peers")
+            writer.close()
+            return
+        self._peers.add(peer)
+        try:
+            while data := await self._line_of(reader, peer):
+                self._handle(peer, data)
+        except ConnectionError:
+            log.info("peer %s went away", peer.origin)
+        finally:
+            self._peers.discard(peer)
+            writer.close()
+
+    async def _line_of(self, reader: asyncio.StreamReader, peer: Peer) -> bytes:
+        try:
+            return await reader.readline()
+        except ValueError:
+            self._refuse(peer, "line_too_long")
+            return b""
+
+    def _handle(self, peer: Peer, data: bytes) -> None:
+        try:
+            message = json.loads(data)
+        except (ValueError, RecursionError):
+            self._refuse(peer, "not_json")
+            return
+        do = message.get("do") if isinstance(message, dict) else None
+        if do == "watch":
+            self._watch(peer, people=message.get("people") is True)
+        elif do == "command":
+            self._command(peer, message)
+        elif do == "report":
+            self._report(peer, message)
+        else:
+            self._refuse(peer, "unknown_request")
+
+    def _watch(self, peer: Peer, *, people: bool) -> None:
+        if not peer.named and sum(each.watching for each in self._peers) >= WATCHERS_MAX:
+            self._refuse(peer, "too_many_watchers")
+            return
+        peer.watching, peer.people = True, people
+        self._full(peer)
+
+    def _full(self, peer: Peer) -> None:
+        frame = self._frames.full()
+        if not peer.people:
+            frame.pop("people", None)
+        peer.behind = False
+        peer.writer.write(_line(frame))
+
+    def _command(self, peer: Peer, message: dict[str, Any]) -> None:
+        own_id = message.get("id")
+        kind, by, text = message.get("kind"), message.get("by", ""), message.get("text", "")
+        arguments, origin = message.get("arguments", {}), message.get("origin", "")
+        strings = (own_id, kind, by, text, origin)
+        if not all(isinstance(each, str) for each in strings) or not isinstance(arguments, dict):
+            self._refuse(peer, "malformed_command")
+            return
+        command_id = f"{peer.number}.{own_id}"[:64]
+        if command_id in self._waiting or _holds_float(arguments):
+            self._refuse(peer, "malformed_command")
+            return
+        if not peer.named:
+            by, origin = "", peer.origin
+        waiting = Waiting(peer, str(own_id), self._frames.now_ms() + ANSWER_WITHIN_MS)
+        self._waiting[command_id] = waiting
+        if not self._submit(Command(command_id, str(kind), by, origin, arguments, text)):
+            self._reply(self._waiting.pop(command_id), False, ["busy"], None)
+        self._wake()
+
+    def _report(self, peer: Peer, message: dict[str, Any]) -> None:
+        subject, data = message.get("subject"), message.get("data")
+        if subject not in REPORTS or not isinstance(data, dict) or _holds_float(data):
+            self._refuse(peer, "malformed_report")
+            return
+        before = self._frames.reports.get(subject)
+        self._frames.reports[subject] = data
+        if before is None or before.get("up") != data.get("up"):
+            up = data.get("up", True) is not False
+            self._notice(f"{subject}_restored" if up else f"{subject}_lost", subject)
+
+    def _expire(self, now_ms: int) -> None:
+        late = [key for key, each in self._waiting.items() if each.deadline_ms <= now_ms]
+        for key in late:
+            waiting = self._waiting.pop(key)
+            self._reply(waiting, False, ["not_durable", *waiting.reasons], waiting.index)
+
+    def _reply(
+        self, waiting: Waiting, accepted: bool, reasons: list[str], index: int | None
+    ) -> None:
+        if waiting.peer in self._peers:
+            waiting.peer.writer.write(
+                _line(
+                    {
+                        "type": "reply",
+                        "id": waiting.id,
+                        "accepted": accepted,
+                        "reasons": reasons,
+                        "index": index,
+                    }
+                )
+            )
+
+    def _refuse(self, peer: Peer, code: str) -> None:
+        peer.writer.write(_line({"type": "error", "code": code}))
+        if not peer.said:
+            peer.said = True
+            log.warning("bad input from %s: %s", peer.origin, code)
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _origin(writer: asyncio.StreamWriter) -> str:
+    sock = writer.get_extra_info("socket")
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack(
+        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return f"local:{uid}"
+
+
+def _holds_float(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_float, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_float, value))
+    return isinstance(value, float)
