@@ -1,0 +1,223 @@
+"""What a device file says, as frozen data: tables, signals, status words, relay channels, queues.
+
+`device_file` builds these and is the only place that may; everybody else reads them. Addresses
+are 0-based as they stand on the wire. Ranges are integers in the smallest unit of the signal's
+kind (`minewatch.model.kind`).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+
+from minewatch.model.kind import Kind
+from minewatch.model.mine import OutputRole
+from minewatch.model.quality import Quality
+
+
+class Table(StrEnum):
+    """One of the four Modbus tables."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    INPUT = "input"
+    HOLDING = "holding"
+
+    @property
+    def bits(self) -> bool:
+        """True where one address is one bit."""
+        return self in (Table.COIL, Table.DISCRETE)
+
+
+READ_FUNCTION: dict[Table, int] = {
+    Table.COIL: 1,
+    Table.DISCRETE: 2,
+    Table.HOLDING: 3,
+    Table.INPUT: 4,
+}
+"""The function code that reads a table."""
+
+
+class RawType(StrEnum):
+    """How a raw value lies in registers."""
+
+    U16 = "u16"
+    S16 = "s16"
+    U32 = "u32"
+    S32 = "s32"
+    F32 = "f32"
+    BIT = "bit"
+
+    @property
+    def width(self) -> int:
+        """Return how many addresses a value takes."""
+        return 2 if self in (RawType.U32, RawType.S32, RawType.F32) else 1
+
+
+class AtLoss(StrEnum):
+    """What a relay channel does when its watchdog no longer hears us."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    KEEP = "keep"
+
+
+AT_LOSS_BY_ROLE: dict[OutputRole, AtLoss] = {
+    OutputRole.POWER_CUT: AtLoss.OPEN,
+    OutputRole.GATE: AtLoss.OPEN,
+    OutputRole.SIREN: AtLoss.KEEP,
+    OutputRole.BROADCAST: AtLoss.KEEP,
+    OutputRole.HORN: AtLoss.KEEP,
+    OutputRole.SURFACE_HORN: AtLoss.KEEP,
+}
+"""What each role needs at loss of heartbeat (practice 7); a gate's exit is free when it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """An address in a table."""
+
+    table: Table
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """The identity register: an answer without `expected` in it is not this device's."""
+
+    at: Register
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A counter that the device moves at least every `every_ms` while it measures."""
+
+    at: Register
+    every_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWord:
+    """A register that says how far values may be believed.
+
+    A set bit of `bits` gives its quality. Where `values` stand, the word is a number: the first
+    (low, high, quality) that holds it counts, and any other number gives `otherwise`.
+    """
+
+    name: str
+    at: Register
+    bits: tuple[tuple[int, Quality], ...] = ()
+    values: tuple[tuple[int, int, Quality], ...] = ()
+    otherwise: Quality = Quality.GOOD
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One value of a device. `kind` None takes the kind of the point (a plain switch input).
+
+    `scale` turns raw counts into engineering units; `low` and `high` are the measuring range in
+    the kind's smallest unit, `codes` are raw numbers that stand for a quality instead of a value.
+    """
+
+    name: str
+    at: Register
+    type: RawType
+    scale: Fraction
+    kind: Kind | None
+    low_word_first: bool = False
+    inverted: bool = False
+    low: int | None = None
+    high: int | None = None
+    codes: tuple[tuple[int, Quality], ...] = ()
+    status: tuple[StatusWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A relay output and what it can be made to do at loss of heartbeat."""
+
+    name: str
+    coil: int
+    at_loss: tuple[AtLoss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """A relay's own watchdog. Holding registers `feed`, `time`, `keep` follow one another.
+
+    `feed` takes a counter; None means that any valid request feeds it. `time` takes the limit in
+    units of `time_unit_ms`; `keep` takes a mask, bit n = channel n of the file keeps its state.
+    `commissioning` names settings that a person must make in the module once.
+    """
+
+    time_ms: int
+    feed: int | None = None
+    time: int | None = None
+    time_unit_ms: int = 100
+    keep: int | None = None
+    commissioning: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A personnel reader's queue of records; `fields` are offsets within a record.
+
+    Writing a sequence into the holding register `acknowledge` drops all records up to it and
+    clears the overflow flag. Records stand at their place until then.
+    """
+
+    table: Table
+    count: int
+    overflow: int
+    boot: int | None
+    records: int
+    record_size: int
+    records_max: int
+    acknowledge: int
+    badge: int
+    sequence: int
+    direction: int | None
+    flags: int | None
+    time_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A question and its answer as RTU bytes from another source, with what they must mean.
+
+    `expect` maps signal → (value in the smallest unit or None, quality).
+    """
+
+    source: str
+    request: bytes
+    reply: bytes
+    expect: tuple[tuple[str, int | None, Quality], ...]
+
+
+@dataclass(frozen=True)
+class DeviceModel:
+    """One model of device. Look signals and channels up by name."""
+
+    name: str
+    category: str
+    identity: str
+    maker: str
+    maturity: str
+    source: str
+    traps: tuple[str, ...]
+    registers_max: int
+    gap_max: int
+    turnaround_ms: int
+    write_multiple: bool
+    forbidden: tuple[tuple[int, int], ...]
+    sentinel: Sentinel | None
+    heartbeat: Heartbeat | None
+    signals: dict[str, Signal]
+    channels: dict[str, Channel]
+    watchdog: Watchdog | None
+    queue: Queue | None
+    frames: tuple[Frame, ...] = field(default=(), repr=False)
+
+    def at_loss(self, channel: str) -> tuple[AtLoss, ...]:
+        """Return what `channel` can be made to do at loss of heartbeat; KeyError for no channel."""
+        return self.channels[channel].at_loss
