@@ -1,0 +1,34 @@
+"""Loads a mine: TOML and CSV files → one frozen `Mine`, or every fault at once.
+
+`load(path)` is the whole of the room. Inside, in this order: `source` reads files, `shape` gives
+types (pydantic lives there and in `schema` only), `build` resolves limits and quotas against the
+statutory tables of `rules/`, the checks follow wires and rules of practice.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from minewatch.mine.build import Builder
+from minewatch.mine.fault import Fault, Faults, Severity
+from minewatch.mine.rules import load_rules
+from minewatch.mine.shape import shape
+from minewatch.mine.source import read
+from minewatch.model.mine import Mine
+
+__all__ = ["Fault", "Loaded", "Severity", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A mine, or None with at least one error; warnings may stand beside a mine."""
+
+    mine: Mine | None
+    faults: tuple[Fault, ...]
+
+
+def load(path: Path | str) -> Loaded:
+    """Load the folder (its `mine.toml`) or file at `path`; never raises for what is in it."""
+    faults = Faults()
+    shaped = shape(read(Path(path), faults), faults)
+    mine = Builder(shaped, load_rules(), faults).build()
+    return Loaded(None if faults.refuse else mine, faults.sorted())
