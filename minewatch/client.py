@@ -9,7 +9,6 @@ be well formed; a controller that falls silent is said to be lost, an old value 
 import asyncio
 import json
 import logging
-import os
 import secrets
 import socket
 from collections import deque
@@ -26,7 +25,6 @@ COMMAND_BYTES_MAX = 64 * 1024
 WAITING_MAX = 256
 BACK_OFF_FIRST_S = 0.2
 BACK_OFF_LAST_S = 5.0
-STATE_DEFAULT = "/var/lib/minewatch"
 
 NESTED = frozenset({("headcount", "zones"), ("health", "buses")})
 """Tables within a section; any other entry of a section is replaced whole by a delta."""
@@ -105,10 +103,9 @@ def _merged(name: str, old: Mapping[str, Any], changes: Any) -> dict[str, Any]:
     return merged
 
 
-def socket_path(state: str | Path | None = None) -> Path:
-    """Return the controller's socket for a state folder, else for the environment's."""
-    folder = state or os.environ.get("MINEWATCH_STATE") or os.environ.get("STATE_DIRECTORY")
-    return Path(folder or STATE_DEFAULT) / "run" / "control.sock"
+def socket_path(state_folder: str | Path) -> Path:
+    """Return where the controller of a state folder listens."""
+    return Path(state_folder) / "run" / "control.sock"
 
 
 class Client:

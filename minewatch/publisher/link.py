@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,14 +165,13 @@ class Link:
         session: _Session | None = None
         try:
             session = _Session(number, self._upload, self._client_id, protocol, self._tell)
-            session.open(self._will(), self._subscribe)
             self._session = session
+            session.open(self._will(), self._subscribe)
             reason, detail = session.wait(self._stopping)
         except (OSError, ValueError) as error:
             reason = "tls" if isinstance(error, ssl.SSLError) else "unreachable"
             detail = str(error)
-        except Exception as error:
-            # Whatever a library throws here, the upload must be tried again.
+        except Exception as error:  # noqa: BLE001 whatever a library throws, it is tried again
             _log.exception("the link failed")
             reason, detail = "internal", repr(error)
         self._session = None
@@ -248,8 +248,9 @@ class _Session:
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def goodbye(self) -> None:
-        """Send DISCONNECT, so that the broker throws the will away."""
+        """Send DISCONNECT, so that the broker throws the will away, and wait for its effect."""
         self._client.disconnect()
+        self._ended.wait(1.0)
 
     def over(self, reason: str, detail: str) -> None:
         """End the session with the first reason that was given."""
@@ -259,11 +260,12 @@ class _Session:
         self._answered.set()
 
     def close(self) -> None:
-        """Let the network thread end and the socket go."""
-        self._client.loop_stop()
-        sock = self._client.socket()
+        """Break the connection, so that the network thread ends, and wait for it."""
+        sock: Any = self._client.socket()
         if sock is not None:
-            sock.close()
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
 
     def _on_connect(
         self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any

@@ -90,6 +90,11 @@ class Outbox:
         )
         return [Row(i, Class(c), s, t, bytes(p), bool(r)) for i, c, s, t, p, r in rows]
 
+    def newest(self) -> int:
+        """Return the id of the newest message, 0 where none waits."""
+        (found,) = self._db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+        return int(found)
+
     def done(self, ids: Iterable[int]) -> None:
         """Forget messages that the broker has acknowledged."""
         with self._db:
