@@ -75,7 +75,11 @@ class Ledger:
         database = sqlite3.connect(
             f"file:{_quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=1.0
         )
-        return cls(folder, database, _check_identity(path, database, origin), None)
+        try:
+            return cls(folder, database, _check_identity(path, database, origin), None)
+        except BaseException:
+            database.close()
+            raise
 
     @classmethod
     def _open_writer(cls, folder: Path, path: Path, origin: str) -> Self:

@@ -1,0 +1,268 @@
+"""Trends: the journal's readings again, as one packed column per point and one per exchange's time.
+
+Columns are derived from the journal and hold no evidence; a damaged one is left out and said. Pure
+standard library, because the controller's store thread writes them.
+"""
+
+from __future__ import annotations  # array[int] is a type for checkers only
+
+import json
+import operator
+import sqlite3
+import struct
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+from minewatch.record import RecordError
+from minewatch.record.journal_files import file_numbers, file_path, open_reader
+
+NO_VALUE = 0x80
+"""Bit in the quality byte of a sample that has no value."""
+
+CLOCK_STEP_MS = 86_400_000
+"""How far a wall clock may have been stepped for the search backwards to still find a file."""
+
+_HEAD = struct.Struct("<cqI")
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A point's samples by wall time, or buckets of them where there are more than asked for.
+
+    `low` and `high` are a bucket's extremes in the kind's smallest unit, None where no sample in
+    it had a value; `quality` is the highest quality code in the bucket (0 = all GOOD). `damaged`
+    counts columns that could not be read.
+    """
+
+    time_ms: list[int]
+    low: list[int | None]
+    high: list[int | None]
+    quality: list[int]
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Samples:
+    """Samples of one point, in the order of the journal."""
+
+    times: array[int] = field(default_factory=lambda: array("q"))
+    values: array[int] = field(default_factory=lambda: array("q"))
+    qualities: bytearray = field(default_factory=bytearray)
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """The columns of one kind of exchange: its times, and value and quality of each point."""
+
+    times: array[int] = field(default_factory=lambda: array("q"))
+    values: list[array[int]] = field(default_factory=list)
+    qualities: list[bytearray] = field(default_factory=list)
+
+
+class Columns:
+    """Readings gathered for one block. An exchange is known by its tuple of points."""
+
+    def __init__(self) -> None:
+        self._exchanges: dict[tuple[str, ...], _Exchange] = {}
+
+    def add_lines(self, lines: bytes) -> None:
+        """Add the readings of every image among canonical journal lines."""
+        for line in lines.splitlines():
+            if line.startswith(b"["):
+                row = json.loads(line)
+                self._add(row[2] - row[1], row[5])
+
+    def _add(
+        self, wall_offset_ms: int, samples: Iterable[tuple[str, int, list[list[int]]]]
+    ) -> None:
+        for _, sampled_ms, readings in samples:
+            if not readings:
+                continue
+            points, values, qualities = zip(*readings, strict=True)
+            exchange = self._exchanges.get(points)
+            if exchange is None:
+                exchange = _Exchange()
+                exchange.values = [array("q") for _ in points]
+                exchange.qualities = [bytearray() for _ in points]
+                self._exchanges[points] = exchange
+            exchange.times.append(sampled_ms + wall_offset_ms)
+            for column, qualities_of, value, quality in zip(
+                exchange.values, exchange.qualities, values, qualities, strict=True
+            ):
+                column.append(value or 0)
+                qualities_of.append(quality if value is not None else quality | NO_VALUE)
+
+    def write(self, database: sqlite3.Connection, block: int) -> None:
+        """Write all columns as rows of `block`; the caller holds the transaction."""
+        if not self._exchanges:
+            return
+        first = min(min(each.times) for each in self._exchanges.values())
+        last = max(max(each.times) for each in self._exchanges.values())
+        database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, first, last))
+        for number, (points, exchange) in enumerate(self._exchanges.items()):
+            database.execute(
+                "INSERT INTO times VALUES (?, ?, ?)", (block, number, pack(exchange.times))
+            )
+            database.executemany(
+                "INSERT INTO trend VALUES (?, ?, ?, ?)",
+                (
+                    (point, block, number, pack(values, qualities))
+                    for point, values, qualities in zip(
+                        points, exchange.values, exchange.qualities, strict=True
+                    )
+                ),
+            )
+
+
+def drop_blocks(database: sqlite3.Connection, blocks: Iterable[int]) -> None:
+    """Remove blocks that a larger one replaces; the caller holds the transaction."""
+    for block in blocks:
+        for statement in (
+            "DELETE FROM block WHERE number = ?",
+            "DELETE FROM times WHERE block = ?",
+            "DELETE FROM trend WHERE block = ?",
+        ):
+            database.execute(statement, (block,))
+
+
+def pack(values: array[int], qualities: bytes | bytearray = b"") -> bytes:
+    """Return a column: differences as little-endian planes of equal bytes, then qualities."""
+    first = values[0] if values else 0
+    steps = array("q", map(operator.sub, values[1:], values))
+    narrow = not steps or (min(steps) >= -(2**31) and max(steps) < 2**31)
+    code = "i" if narrow else "q"
+    raw = array(code, steps).tobytes()
+    width = array(code).itemsize
+    planes = b"".join(raw[at::width] for at in range(width))
+    return zlib.compress(_HEAD.pack(code.encode(), first, len(values)) + planes + qualities)
+
+
+def unpack(data: bytes) -> tuple[array[int], bytes]:
+    """Return (values, qualities) that `pack` wrote; zlib.error or ValueError where damaged."""
+    raw = zlib.decompress(data)
+    if len(raw) < _HEAD.size:
+        raise ValueError("a column without a head")
+    code, first, count = _HEAD.unpack_from(raw)
+    width = {b"i": 4, b"q": 8}.get(code, 0)
+    if not count or not width:
+        return array("q"), b""
+    steps_end = _HEAD.size + width * (count - 1)
+    planes = raw[_HEAD.size : steps_end]
+    joined = bytearray(len(planes))
+    for at in range(width):
+        joined[at::width] = planes[at * (count - 1) : (at + 1) * (count - 1)]
+    steps = array(code.decode())
+    steps.frombytes(joined)
+    return array("q", accumulate(steps, initial=first)), raw[steps_end:]
+
+
+def curve(
+    state_folder: Path, point: str, from_ms: int, to_ms: int, max_points: int = 2000
+) -> Curve:
+    """Return a point's samples with from_ms ≤ wall time < to_ms, at most `max_points` of them.
+
+    It ends with the last finished minute of the journal. A file that cannot be read counts as
+    damaged; an unknown point has no samples.
+    """
+    found = _Samples()
+    for number in _files_back_to(state_folder, from_ms):
+        try:
+            database = open_reader(file_path(state_folder, number))
+        except (OSError, sqlite3.Error, RecordError):
+            found.damaged += 1
+            continue
+        try:
+            _gather(database, point, (from_ms, to_ms), found)
+        except sqlite3.Error:
+            found.damaged += 1
+        finally:
+            database.close()
+    return _buckets(_in_range(found, from_ms, to_ms), max_points)
+
+
+def _files_back_to(state_folder: Path, from_ms: int) -> list[int]:
+    """Return the numbers of the files that may hold samples since `from_ms`, oldest first."""
+    wanted: list[int] = []
+    for number in reversed(file_numbers(state_folder)):
+        wanted.append(number)
+        try:
+            database = open_reader(file_path(state_folder, number))
+            (last,) = database.execute("SELECT MAX(last_wall_ms) FROM block").fetchone()
+            database.close()
+        except (OSError, sqlite3.Error, RecordError):
+            continue
+        if last is not None and last < from_ms - CLOCK_STEP_MS:
+            break
+    return wanted[::-1]
+
+
+def _gather(
+    database: sqlite3.Connection, point: str, span: tuple[int, int], found: _Samples
+) -> None:
+    rows = database.execute(
+        "SELECT times.data, trend.data FROM trend"
+        " JOIN block ON block.number = trend.block"
+        " JOIN times ON times.block = trend.block AND times.exchange = trend.exchange"
+        " WHERE trend.point = ? AND block.last_wall_ms >= ? AND block.first_wall_ms < ?"
+        " ORDER BY trend.block, trend.exchange",
+        (point, *span),
+    ).fetchall()
+    for packed_times, packed_values in rows:
+        try:
+            (times, _), (values, qualities) = unpack(packed_times), unpack(packed_values)
+        except (zlib.error, ValueError):
+            found.damaged += 1
+            continue
+        if not len(times) == len(values) == len(qualities):
+            found.damaged += 1
+            continue
+        found.times.extend(times)
+        found.values.extend(values)
+        found.qualities.extend(qualities)
+
+
+def _in_range(found: _Samples, from_ms: int, to_ms: int) -> _Samples:
+    """Put samples in order of time (a clock may have been stepped) and cut the ends off."""
+    times = found.times
+    if any(map(operator.gt, times, times[1:])):
+        order = sorted(range(len(times)), key=times.__getitem__)
+        found = _Samples(
+            array("q", (times[n] for n in order)),
+            array("q", (found.values[n] for n in order)),
+            bytearray(found.qualities[n] for n in order),
+            found.damaged,
+        )
+    start, end = bisect_left(found.times, from_ms), bisect_left(found.times, to_ms)
+    return _Samples(
+        found.times[start:end], found.values[start:end], found.qualities[start:end], found.damaged
+    )
+
+
+def _buckets(found: _Samples, max_points: int) -> Curve:
+    times, values, qualities = found.times, found.values, found.qualities
+    if len(times) <= max_points:
+        pairs = zip(values, qualities, strict=True)
+        plain = [None if quality & NO_VALUE else value for value, quality in pairs]
+        return Curve(list(times), plain, plain, [q & ~NO_VALUE for q in qualities], found.damaged)
+    curve = Curve([], [], [], [], found.damaged)
+    width = -(-(times[-1] - times[0] + 1) // max_points)
+    start = 0
+    while start < len(times):
+        edge = times[0] + ((times[start] - times[0]) // width + 1) * width
+        end = bisect_left(times, edge, start)
+        quality = qualities[start:end]
+        part: Iterable[int] = values[start:end]
+        if max(quality) & NO_VALUE:
+            part = [v for v, q in zip(part, quality, strict=True) if not q & NO_VALUE]
+        curve.time_ms.append(times[start])
+        curve.low.append(min(part, default=None))
+        curve.high.append(max(part, default=None))
+        curve.quality.append(max(each & ~NO_VALUE for each in quality))
+        start = end
+    return curve
