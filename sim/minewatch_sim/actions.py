@@ -1,0 +1,204 @@
+"""What can be done to the plant, by name: the words of scenarios, of the control socket and tests.
+
+Each act is one small function with keyword arguments; add one here and it can be used everywhere.
+Values are in the unit that people read (%CH4, m/s), times in s of plant time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from minewatch_sim.air import Bottle
+from minewatch_sim.faults import Fault
+from minewatch_sim.scenario import Scenario, ScenarioError
+
+if TYPE_CHECKING:
+    from minewatch_sim.plant import Plant
+
+Act = Callable[..., Any]
+
+CALIBRATION_STEPS = ((8.0, 0.0), (8.0, 1.02), (8.0, 2.00), (8.0, 0.0))
+"""Zero, alarm and span gas, then the head in clean air: (s, %CH4)."""
+
+
+def ramp_gas(plant: Plant, point: str, to: float, over_s: float = 30.0) -> None:
+    """Let the emission at a methane head run to `to` within `over_s`."""
+    plant.air.ramp(point, to, over_s)
+
+
+def set_value(plant: Plant, point: str, value: float) -> None:
+    """Hold any point at a value, whatever the plant does."""
+    plant.force(point, value)
+
+
+def free_value(plant: Plant, point: str) -> None:
+    """Let a held point follow the plant again."""
+    plant.force(point, None)
+
+
+def bottle(plant: Plant, point: str, steps: list[list[float]] | None = None) -> None:
+    """Hold test gas to a head: [[seconds, value], …]; its calibration status stays unset."""
+    profile = [(s, v) for s, v in steps] if steps else list(CALIBRATION_STEPS)
+    plant.air.bottles[point] = Bottle(profile, level=plant.air.value(plant.mine.point(point)))
+
+
+def head_state(plant: Plant, device: str, state: str, on: bool = True) -> None:
+    """Set or unset a state in a device's status word, by the name of its quality."""
+    plant.mine.device(device)
+    states = plant.head_states.setdefault(device, set())
+    (states.add if on else states.discard)(state)
+
+
+def weld(plant: Plant, output: str, on: bool = True) -> None:
+    """Weld the contact of a power-cut switch, so that it stays live when its coil drops."""
+    plant.power.feeders[output].welded = on
+    plant.power.settle()
+
+
+def break_circuit(plant: Plant, output: str, on: bool = True) -> None:
+    """Break the circuit of a siren or horn: its coil energises and nobody hears it."""
+    plant.mine.output(output)
+    (plant.power.broken.add if on else plant.power.broken.discard)(output)
+
+
+def close_switch(plant: Plant, output: str) -> bool:
+    """Close a switch by hand at its place; False while its coil inhibits it."""
+    return plant.power.close_by_hand(output)
+
+
+def switch(plant: Plant, point: str, on: bool) -> None:
+    """Set a switch point of the plant: a fan, a door, smoke."""
+    if point not in plant.air.switches:
+        raise KeyError(point)
+    plant.air.switches[point] = on
+
+
+def cage(plant: Plant, come: int = 0, go: int = 0, lost: int = 0) -> tuple[int, int]:
+    """Bring people in and out; `lost` of those leaving are read by no mouth reader."""
+    return plant.people.cage(come, go, lost, plant.power.entry_shut())
+
+
+def silent_badge(plant: Plant, zone: str) -> str | None:
+    """Let one badge of a zone fall silent and its bearer stay there."""
+    plant.mine.zone(zone)
+    return plant.people.silence(zone)
+
+
+def send(plant: Plant, badge: str, to: str) -> bool:
+    """Send somebody underground to another zone."""
+    plant.mine.zone(to)
+    return plant.people.send(badge, to)
+
+
+def sos(plant: Plant, badge: str) -> None:
+    """Press the SOS button of a badge."""
+    plant.people.call_sos(badge)
+
+
+def lose_reads(plant: Plant, reader: str, share: float) -> None:
+    """Let a reader miss a share of the badges that pass."""
+    plant.mine.reader(reader)
+    plant.people.loss[reader] = share
+
+
+def fault(
+    plant: Plant,
+    target: str,
+    name: str,
+    *,
+    share: float = 1.0,
+    delay_ms: int = 1000,
+    code: int = 4,
+) -> None:
+    """Begin a fault of a device or bus (`minewatch_sim.faults.Fault`)."""
+    _known_target(plant, target)
+    plant.faults.on(target, name, share, delay_ms, code)
+
+
+def end_fault(plant: Plant, target: str, name: str | None = None) -> None:
+    """End one fault of a device or bus, or all of them."""
+    _known_target(plant, target)
+    plant.faults.off(target, name)
+
+
+def lose_device(plant: Plant, device: str) -> None:
+    """Take the power from a device."""
+    fault(plant, device, Fault.LOST)
+
+
+def restore_device(plant: Plant, device: str) -> None:
+    """Give a device its power back; it starts with empty state."""
+    end_fault(plant, device, Fault.LOST)
+
+
+ACTS: dict[str, Act] = {
+    each.__name__: each
+    for each in (
+        ramp_gas,
+        set_value,
+        free_value,
+        bottle,
+        head_state,
+        weld,
+        break_circuit,
+        close_switch,
+        switch,
+        cage,
+        silent_badge,
+        send,
+        sos,
+        lose_reads,
+        fault,
+        end_fault,
+        lose_device,
+        restore_device,
+    )
+}
+
+
+def do(plant: Plant, name: str, arguments: dict[str, Any]) -> Any:
+    """Do one act.
+
+    Raises:
+        ScenarioError: no such act, wrong arguments, or an id that the mine has not.
+    """
+    act = _act(name, arguments)
+    try:
+        return act(plant, **arguments)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ScenarioError(f"{name}: {error!r}") from error
+
+
+def check(plant: Plant, scenario: Scenario) -> None:
+    """Refuse a scenario that names an unknown act, argument or point before it runs.
+
+    Raises:
+        ScenarioError: what is wrong.
+    """
+    for action in scenario.actions:
+        _act(action.do, action.arguments)
+        wanted = [action.arguments.get("point"), action.when.point if action.when else None]
+        for point_id in wanted:
+            try:
+                _ = plant.mine.point(point_id) if point_id is not None else None
+            except KeyError as error:
+                raise ScenarioError(f"{scenario.name}: no point {point_id}") from error
+
+
+def _act(name: str, arguments: dict[str, Any]) -> Act:
+    act = ACTS.get(name)
+    if act is None:
+        raise ScenarioError(f"no act {name}; there are: {', '.join(sorted(ACTS))}")
+    try:
+        inspect.signature(act).bind(None, **arguments)
+    except TypeError as error:
+        raise ScenarioError(f"{name}: {error}") from error
+    return act
+
+
+def _known_target(plant: Plant, target: str) -> None:
+    known = {d.id for d in plant.mine.devices} | {b.id for b in plant.mine.buses}
+    if target not in known:
+        raise KeyError(target)

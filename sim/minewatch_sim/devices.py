@@ -1,0 +1,195 @@
+"""Simulated devices: the registers of one configured device, answered from the plant.
+
+Built from the same device files as the drivers. A device answers whole PDUs; envelopes, faults of
+the wire and several units on one endpoint are `minewatch_sim.bus`.
+"""
+
+from collections.abc import Sequence
+
+from minewatch_drivers import codec, device_file
+from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Signal, Table
+
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Device, Point
+from minewatch.model.quality import Quality
+from minewatch_sim.badge_queue import BadgeQueue
+from minewatch_sim.faults import Fault
+from minewatch_sim.modbus_server import ILLEGAL_ADDRESS, Refusal, answer
+from minewatch_sim.plant import Plant
+from minewatch_sim.relay import RelayWatchdog
+
+TABLE_OF_FUNCTION = {function: table for table, function in READ_FUNCTION.items()}
+SPAN_MAX = 0x10000
+
+Shown = tuple[int | None, Quality]
+
+
+class SimulatedDevice:
+    """One device: `answer` a PDU, `tick` its own clock; both on the wire's time in µs."""
+
+    def __init__(self, device: Device, plant: Plant, model: DeviceModel | None = None) -> None:
+        self.device = device
+        self.model = model or device_file.load(device.model)
+        self._plant = plant
+        self._points = {p.signal: p for p in plant.mine.points if p.device == device.id}
+        self._readers = [r.id for r in plant.mine.readers if r.device == device.id]
+        self._words: dict[Table, dict[int, int]] = {table: {} for table in Table}
+        self._shown: dict[str, tuple[Shown, tuple[codec.Write, ...]]] = {}
+        self._coils = {c.coil: c.name for c in self.model.channels.values()}
+        self._now_us = 0
+        self._lost = False
+        self._frozen: dict[Table, dict[int, int]] | None = None
+        queue, watchdog = self.model.queue, self.model.watchdog
+        self.queue = BadgeQueue(queue) if queue is not None else None
+        self.watchdog = RelayWatchdog(self.model, watchdog) if watchdog is not None else None
+        self._refresh()
+
+    def answer(self, pdu: bytes, now_us: int) -> bytes | None:
+        """Return the reply PDU; None where the device has no power."""
+        self.tick(now_us)
+        if self._lost or not pdu:
+            return None
+        reply = answer(pdu, self)
+        if self.watchdog is not None and not reply[0] & 0x80:
+            self.watchdog.heard(now_us)
+        return reply
+
+    def tick(self, now_us: int) -> None:
+        """Let the device's own time pass: loss of power, freezing, watchdog, full memory."""
+        self._now_us = now_us
+        self._follow_power()
+        self._follow_freeze()
+        if self.watchdog is not None and not self._lost:
+            for channel, energised in self.watchdog.expire(now_us):
+                self._plant.put_coil(self.device.id, channel.name, energised)
+        if self.queue is not None and not self._lost:
+            for reader_id in self._readers:
+                self.queue.push(self._plant.people.take(reader_id))
+
+    def read(self, function: int, address: int, count: int) -> Sequence[int]:
+        """Return bits or registers; an address that the device file forbids is refused."""
+        table = TABLE_OF_FUNCTION[function]
+        if self._frozen is None:
+            self._refresh()
+        words = (self._frozen or self._words)[table]
+        self._refuse_unknown(words, address, count)
+        self._say_read(table, address, count)
+        return [words.get(each, 0) for each in range(address, address + count)]
+
+    def write(self, function: int, address: int, values: Sequence[int]) -> None:
+        """Write coils or holding registers; addresses that hold nothing are refused."""
+        for place, value in enumerate(values, address):
+            if function in (5, 15):
+                if place not in self._coils:
+                    raise Refusal(ILLEGAL_ADDRESS)
+                self._plant.put_coil(self.device.id, self._coils[place], bool(value))
+            elif not self._write_register(place, value):
+                raise Refusal(ILLEGAL_ADDRESS)
+
+    def show(self, signal: str, value: int | None, quality: Quality = Quality.GOOD) -> None:
+        """Put a value into the registers of a signal that no point uses; for tests and tools."""
+        self._put(self.model.signals[signal], value, quality)
+
+    def _write_register(self, address: int, value: int) -> bool:
+        if self.queue is not None and address == self.queue.acknowledge_at:
+            self.queue.acknowledge(value)
+            return True
+        return self.watchdog is not None and self.watchdog.write(address, value, self._now_us)
+
+    def _refuse_unknown(self, words: dict[int, int], address: int, count: int) -> None:
+        last = address + count - 1
+        if not words or last > max(words) or last >= SPAN_MAX:
+            raise Refusal(ILLEGAL_ADDRESS)
+        if any(address <= high and low <= last for low, high in self.model.forbidden):
+            raise Refusal(ILLEGAL_ADDRESS)
+
+    def _say_read(self, table: Table, address: int, count: int) -> None:
+        for name, point in self._points.items():
+            at = self.model.signals[name].at
+            if at.table is table and address <= at.address < address + count:
+                self._plant.was_read(point.id)
+
+    def _refresh(self) -> None:
+        """Bring the registers up to what the plant shows now."""
+        late = []
+        for name, point in self._points.items():
+            signal = self.model.signals[name]
+            shown = self._see(signal, point)
+            if shown[1] is Quality.GOOD:
+                self._put(signal, *shown)
+            else:
+                late.append((signal, shown))
+        for signal, shown in late:
+            self._put(signal, *shown)
+        for name, signal in self.model.signals.items():
+            if name not in self._points and name not in self._shown:
+                self._put(signal, _resting(signal), Quality.GOOD)
+        self._refresh_house()
+
+    def _refresh_house(self) -> None:
+        for channel in self.model.channels.values():
+            energised = self._plant.coils.get(self.device.id, channel.name)
+            self._words[Table.COIL][channel.coil] = int(energised)
+        sentinel, heartbeat = self.model.sentinel, self.model.heartbeat
+        if sentinel is not None:
+            self._words[sentinel.at.table][sentinel.at.address] = sentinel.expected
+        if heartbeat is not None:
+            beats = self._now_us // (heartbeat.every_ms * 1000)
+            self._words[heartbeat.at.table][heartbeat.at.address] = beats & 0xFFFF
+        if self.queue is not None and self.model.queue is not None:
+            self._words[self.model.queue.table].update(self.queue.registers())
+        if self.watchdog is not None:
+            self._words[Table.HOLDING].update(self.watchdog.registers)
+
+    def _see(self, signal: Signal, point: Point) -> Shown:
+        value = self._plant.value(point)
+        for state in self._plant.head_states.get(self.device.id, ()):
+            return value, Quality[state.upper()]
+        if signal.high is not None and value > signal.high:
+            return None, Quality.OVER_RANGE
+        if signal.low is not None and value < signal.low:
+            return None, Quality.UNDER_RANGE
+        return value, Quality.GOOD
+
+    def _put(self, signal: Signal, value: int | None, quality: Quality) -> None:
+        known = self._shown.get(signal.name)
+        if known is not None and known[0] == (value, quality):
+            writes = known[1]
+        else:
+            writes = codec.encode(self.model, signal.name, value, quality)
+            self._shown[signal.name] = ((value, quality), writes)
+        for write in writes:
+            words = self._words[write.at.table]
+            old = words.get(write.at.address, 0)
+            words[write.at.address] = old & ~write.mask & 0xFFFF | write.value & write.mask
+
+    def _follow_power(self) -> None:
+        lost = self._plant.faults.has(self.device.id, Fault.LOST)
+        if lost == self._lost:
+            return
+        self._lost = lost
+        if not lost:
+            return
+        for channel in self.model.channels.values():
+            self._plant.put_coil(self.device.id, channel.name, False)
+        if self.queue is not None:
+            self.queue.restart()
+        if self.watchdog is not None:
+            self.watchdog.restart()
+
+    def _follow_freeze(self) -> None:
+        frozen = self._plant.faults.has(self.device.id, Fault.FROZEN)
+        if not frozen:
+            self._frozen = None
+        elif self._frozen is None:
+            self._refresh()
+            self._frozen = {table: dict(words) for table, words in self._words.items()}
+
+
+def _resting(signal: Signal) -> int:
+    """Return what a signal shows that no point uses: 0, or the nearest value that it can show."""
+    if signal.kind is Kind.OXYGEN:
+        return 2090
+    low = signal.low if signal.low is not None else 0
+    high = signal.high if signal.high is not None else 1
+    return min(max(0, low), high)

@@ -1,0 +1,205 @@
+"""Serves every bus of a mine on real sockets and ptys, and lets the plant live in real time.
+
+One event loop, one protocol object per connection; the plant advances by real time times `speed`.
+Everything listens on loopback only and stops with `stop`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from minewatch.model.mine import Mine
+from minewatch_sim.bus import SimulatedBus
+from minewatch_sim.modbus_server import RtuFraming
+from minewatch_sim.plant import Plant
+from minewatch_sim.pty_line import PtyLine
+
+TICK_S = 0.1
+SLEPT_MS_MAX = 5_000
+AT_ONCE_US = 4_000
+"""A reply that is due within this time is sent at once: a timer would cost more than it shows."""
+GAP_US = 200_000
+"""An unfinished RTU request that is older than this is forgotten on a socket."""
+
+Now = Callable[[], int]
+
+
+def boottime_us() -> int:
+    """Return µs on the clock that counts suspend."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+class BusConnection(asyncio.Protocol):
+    """One accepted connection of a bus."""
+
+    def __init__(self, bus: SimulatedBus, now_us: Now, connections: set["BusConnection"]) -> None:
+        self._bus = bus
+        self._now_us = now_us
+        self._connections = connections
+        self._framing = bus.framing()
+        self._transport: asyncio.Transport | None = None
+        self._heard_us = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, or close it where the gateway is not itself."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)
+        if self._bus.closed():
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — asyncio's signature
+        """Forget the connection."""
+        self._connections.discard(self)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole request in `data`; a stream that is no Modbus is closed."""
+        now_us = self._now_us()
+        if isinstance(self._framing, RtuFraming) and now_us - self._heard_us > GAP_US:
+            self._framing.silence()
+        self._heard_us = now_us
+        try:
+            requests = self._framing.feed(data)
+        except ValueError:
+            self.abort()
+            return
+        for request in requests:
+            for delay_us, reply in self._bus.respond(request, now_us):
+                self._send_in(delay_us, reply)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send_in(self, delay_us: int, data: bytes) -> None:
+        if delay_us <= AT_ONCE_US:
+            self._send(data)
+        else:
+            asyncio.get_running_loop().call_later(delay_us / 1e6, self._send, data)
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and not self._bus.closed():
+            self._transport.write(data)
+
+
+class SocketBus:
+    """A bus on a TCP port; a rebooting gateway closes the port and takes the same one again."""
+
+    def __init__(self, bus: SimulatedBus, host: str, now_us: Now) -> None:
+        self.bus = bus
+        self._host = host
+        self._now_us = now_us
+        self._connections: set[BusConnection] = set()
+        self._server: asyncio.Server | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Return the address that a line connects to."""
+        return f"{self.bus.scheme}://{self._host}:{self._port}"
+
+    async def open(self) -> None:
+        """Listen; on the port of the first time where there was one."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: BusConnection(self.bus, self._now_us, self._connections),
+            self._host,
+            self._port,
+        )
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def follow(self) -> None:
+        """Bring the port and its connections into the state that the bus's faults ask for."""
+        if self.bus.closed():
+            self._drop_connections()
+        if self.bus.refuses() and self._server is not None:
+            await self.close()
+        elif not self.bus.refuses() and self._server is None:
+            await self.open()
+
+    async def close(self) -> None:
+        """Close the port and all connections."""
+        self._drop_connections()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    def _drop_connections(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
+
+
+class Endpoints:
+    """All buses of a mine, served. `start`, then `addresses`; `stop` ends everything."""
+
+    def __init__(
+        self, mine: Mine, plant: Plant, host: str = "127.0.0.1", speed: float = 1.0
+    ) -> None:
+        self.plant = plant
+        self.speed = speed
+        self._now_us = boottime_us
+        plant.clock_us = boottime_us
+        self.buses = {each.id: SimulatedBus(each, plant) for each in mine.buses}
+        self._lines: dict[str, SocketBus | PtyLine] = {}
+        for bus_id, bus in self.buses.items():
+            serial = bus.scheme == "rtu"
+            line = PtyLine(bus, boottime_us) if serial else SocketBus(bus, host, boottime_us)
+            self._lines[bus_id] = line
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open every port and pty and start the plant."""
+        for line in self._lines.values():
+            await line.open()
+        self._task = asyncio.create_task(self._live(), name="plant")
+
+    def addresses(self) -> dict[str, str]:
+        """Return bus id → URL that a line connects to."""
+        return {bus_id: line.url for bus_id, line in self._lines.items()}
+
+    def short_gaps(self) -> dict[str, int]:
+        """Return for each serial bus how many requests came within t3.5 after the last byte."""
+        return {key: e.short_gaps for key, e in self._lines.items() if isinstance(e, PtyLine)}
+
+    async def run(self) -> None:
+        """Wait until the plant stops: at `stop`, or by the error that ended it."""
+        assert self._task is not None
+        await self._task
+
+    async def stop(self) -> None:
+        """Stop the plant and close everything."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for line in self._lines.values():
+            await line.close()
+
+    async def __aenter__(self) -> "Endpoints":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _live(self) -> None:
+        before_us = self._now_us()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_us = self._now_us()
+            # A suspended machine must not replay hours of plant time at once.
+            past_ms = min((now_us - before_us) // 1000, SLEPT_MS_MAX)
+            before_us = max(before_us + past_ms * 1000, now_us - 1000)
+            self.plant.advance(round(past_ms * self.speed))
+            for bus in self.buses.values():
+                bus.tick(now_us)
+            for line in self._lines.values():
+                await line.follow()
