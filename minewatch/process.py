@@ -36,8 +36,9 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send the log of this process to standard error, one JSON object a line."""
+def log_to_stderr() -> None:
+    """Send the log to standard error, one JSON object a line; MINEWATCH_LOG_LEVEL sets the level."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter())
+    level = os.environ.get("MINEWATCH_LOG_LEVEL", "INFO")
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -80,8 +80,8 @@ class Controller:
         if self._actuator is not None:
             self._actuator.want(decided.outputs, self.clock.now_us())
         self._urge(decided)
-        self.store.submit(encode(image.to_row()), decided.events)
         self._digest.update(self.cycle, decided.events, decided.outputs)
+        self.store.submit(encode(image.to_row()), decided.events)
         for listener in self.listeners:
             listener(decided, image)
         self.cycle += 1

@@ -1,0 +1,179 @@
+"""Start and end of process 1: recover, open lines and socket, turn until told to stop.
+
+    python -m minewatch.controller --state DIR [--parent PID] [--console-fd N] [--heartbeat-fd N]
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import secrets
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from minewatch import __version__
+from minewatch.controller.clock import SystemClock
+from minewatch.controller.cycle import CYCLE_MS, Controller
+from minewatch.controller.frames import Frames
+from minewatch.controller.heartbeat import Heartbeat
+from minewatch.controller.rhythm import Rhythm
+from minewatch.controller.socket import Socket
+from minewatch.core.alarm import is_urgent
+from minewatch.core.fold import recover
+from minewatch.core.snapshot import durable_to_json
+from minewatch.core.state import State
+from minewatch.core.step import Step
+from minewatch.folder import Folder
+from minewatch.model.image import Image
+from minewatch.model.mine import Mine, Mode
+from minewatch.process import die_with_parent, log_to_stderr
+from minewatch.record.digest import DecisionDigest
+from minewatch.record.journal import Start
+from minewatch.record.recover import read_state
+from minewatch.record.store import RecordStore
+from minewatch_drivers.line import Line
+from minewatch_drivers.runners import Runner, open_runner
+
+PUBLISH_MS = 1000
+"""Watchers get a delta this often, and at once after an event."""
+
+STOP_WITHIN_S = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class Process:
+    """Everything that one run of the controller owns."""
+
+    def __init__(self, folder: Folder, heartbeat_fd: int | None) -> None:
+        self.folder = folder
+        self.mine: Mine = folder.active_mine()
+        self.run = secrets.token_hex(8)
+        self.config = folder.active_hash()
+        self.clock = SystemClock()
+        self.heartbeat = Heartbeat(heartbeat_fd)
+        digest = DecisionDigest()
+        recovered = read_state(folder.root)
+        durable = recover(recovered.events)
+        self.store = RecordStore(
+            folder.root,
+            f"minewatch/v1/{self.mine.county}/{self.mine.code}",
+            digest=digest,
+            urgent=is_urgent,
+        )
+        self.store.start_run(Start(self.run, durable_to_json(durable), __version__, self.config, 0))
+        writes = self.mine.mode is not Mode.MONITOR
+        lines = {bus.id: Line(self.mine, bus, writes=writes) for bus in self.mine.buses}
+        self.controller = Controller(
+            self.mine, State(durable), self.clock, self.store, lines, digest=digest
+        )
+        prior = "first" if not recovered.size else "clean" if recovered.clean else "crash"
+        self.controller.notice(
+            "controller_started",
+            "controller",
+            run=self.run,
+            version=__version__,
+            config=self.config,
+            prior=prior,
+        )
+        self.rhythm = Rhythm(self.controller)
+        self.frames = Frames(self.controller, self._header())
+        self.socket = Socket(
+            self.frames, self.controller.command, self.controller.notice, self.rhythm.wake
+        )
+        self._published_ms = 0
+        self._runners: list[Runner] = []
+        self.controller.listeners.append(self._turned)
+
+    def _header(self) -> dict[str, object]:
+        return {
+            "run": self.run,
+            "since_wall_ms": self.clock.wall().ms,
+            "mode": self.mine.mode.value,
+            "config": self.config,
+            "version": __version__,
+        }
+
+    def _turned(self, decided: Step, _image: Image) -> None:
+        now_ms = self.clock.now_ms()
+        self.heartbeat.beat(now_ms)
+        self.frames.turned(now_ms)
+        self.socket.stepped(decided, now_ms)
+        self.socket.durable(self.store.durable_index)
+        for runner in self._runners:
+            runner.kick()
+        for notice in self.store.take_notices():
+            self.controller.board.notice(notice)
+        if decided.events or now_ms - self._published_ms >= PUBLISH_MS - CYCLE_MS // 2:
+            self._published_ms = now_ms
+            self.socket.publish()
+
+    async def live(self, console_fd: int | None) -> None:
+        """Run until stopped; then say so in the record, and close everything in order."""
+        self._runners = [
+            open_runner(line, self.mine.bus(bus_id), self.clock, self.rhythm.notify)
+            for bus_id, line in self.controller.lines.items()
+        ]
+        for runner in self._runners:
+            await runner.start()
+        await self.socket.listen(self.folder.socket)
+        adopted = asyncio.create_task(self.socket.adopt(console_fd)) if console_fd else None
+        self.heartbeat.ready()
+        try:
+            await self.rhythm.run()
+        finally:
+            self.heartbeat.stopping()
+            for runner in self._runners:
+                await runner.stop()
+            await self.socket.close()
+            if adopted is not None:
+                adopted.cancel()
+                with suppress(asyncio.CancelledError):
+                    await adopted
+            self.store.close()
+
+    def stop(self) -> None:
+        """Turn once more with the word that this end is meant, then leave."""
+        self.controller.notice("controller_stopping", "controller", run=self.run)
+        self.rhythm.stop()
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    process = Process(Folder(arguments.state), arguments.heartbeat_fd)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, process)
+    gc.freeze()
+    await process.live(arguments.console_fd)
+
+
+def _stop(process: Process) -> None:
+    log.info("asked to stop")
+    process.stop()
+    loop = asyncio.get_running_loop()
+    # A stop must not hang on a port that hangs: what is not closed by then is left to the kernel.
+    loop.call_later(STOP_WITHIN_S, os._exit, 1)
+
+
+def main() -> None:
+    """Read the command line and live."""
+    parser = argparse.ArgumentParser(prog="minewatch.controller")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--parent", type=int)
+    parser.add_argument("--console-fd", type=int)
+    parser.add_argument("--heartbeat-fd", type=int)
+    arguments = parser.parse_args()
+    log_to_stderr()
+    if arguments.parent is not None:
+        die_with_parent(arguments.parent)
+    try:
+        asyncio.run(_main(arguments))
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"controller cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()
