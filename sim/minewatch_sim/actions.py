@@ -123,6 +123,11 @@ def end_fault(plant: Plant, target: str, name: str | None = None) -> None:
     plant.faults.off(target, name)
 
 
+def announce(plant: Plant, what: str, point: str = "") -> None:
+    """Do nothing: the note of this act tells whoever plays the people what is due now."""
+    del plant, what, point
+
+
 def lose_device(plant: Plant, device: str) -> None:
     """Take the power from a device."""
     fault(plant, device, Fault.LOST)
@@ -150,6 +155,7 @@ ACTS: dict[str, Act] = {
         send,
         sos,
         lose_reads,
+        announce,
         fault,
         end_fault,
         lose_device,
@@ -179,12 +185,19 @@ def check(plant: Plant, scenario: Scenario) -> None:
     """
     for action in scenario.actions:
         _act(action.do, action.arguments)
-        wanted = [action.arguments.get("point"), action.when.point if action.when else None]
-        for point_id in wanted:
+        named = [
+            (plant.mine.point, action.arguments.get("point")),
+            (plant.mine.output, action.arguments.get("output")),
+            (plant.mine.device, action.arguments.get("device")),
+        ]
+        if action.when is not None:
+            named.append((plant.mine.point, action.when.point))
+            named += [(plant.mine.output, o) for o in (action.when.energised, action.when.dropped)]
+        for look, each in named:
             try:
-                _ = plant.mine.point(point_id) if point_id is not None else None
+                _ = look(each) if each else None
             except KeyError as error:
-                raise ScenarioError(f"{scenario.name}: no point {point_id}") from error
+                raise ScenarioError(f"{scenario.name}: the mine has no {each}") from error
 
 
 def _act(name: str, arguments: dict[str, Any]) -> Act:

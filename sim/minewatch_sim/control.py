@@ -84,7 +84,7 @@ class Control:
             "scenario": plant.scenario.name,
             "plant_ms": plant.now_ms,
             "speed": self._endpoints.speed,
-            "notes": plant.notes,
+            "notes": [each._asdict() for each in plant.notes],
             "requests": {key: bus.requests for key, bus in self._endpoints.buses.items()},
             "short_gaps": self._endpoints.short_gaps(),
             "feeders": {key: each.live for key, each in plant.power.feeders.items()},

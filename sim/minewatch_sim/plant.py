@@ -17,7 +17,7 @@ from minewatch_sim.faults import Faults
 from minewatch_sim.people import People, Truth
 from minewatch_sim.power import SOUNDERS, Coils, Power
 from minewatch_sim.recorded import Series
-from minewatch_sim.scenario import Action, Scenario
+from minewatch_sim.scenario import Action, Condition, Scenario
 
 STEP_MS = round(STEP_S * 1000)
 LOG_MAX = 20_000
@@ -31,6 +31,14 @@ class Logged(NamedTuple):
     what: str
     subject: str
     value: int
+
+
+class Note(NamedTuple):
+    """An act that the story did, or announced for people to do."""
+
+    plant_ms: int
+    what: str
+    arguments: dict[str, Any]
 
 
 class Plant:
@@ -48,7 +56,7 @@ class Plant:
         self.series: dict[str, Series] = {}
         self.head_states: dict[str, set[str]] = {}
         self.log: deque[Logged] = deque(maxlen=LOG_MAX)
-        self.notes: list[tuple[int, str]] = []
+        self.notes: deque[Note] = deque(maxlen=LOG_MAX)
         self.clock_us: Callable[[], int] = lambda: self.now_ms * 1000
         self._behind_ms = 0
         self._due = sorted(scenario.actions, key=lambda each: each.at_s)
@@ -121,6 +129,7 @@ class Plant:
         Raises:
             ScenarioError: no such act, or wrong arguments.
         """
+        self.notes.append(Note(self.now_ms, name, arguments))
         return actions.do(self, name, arguments)
 
     def digest(self) -> str:
@@ -145,20 +154,30 @@ class Plant:
         still: list[Action] = []
         for action in self._due:
             if action.at_s * 1000 <= self.now_ms and self._is_ripe(action):
-                self.notes.append((self.now_ms, action.note or action.do))
+                self.notes.append(Note(self.now_ms, action.note or action.do, action.arguments))
                 actions.do(self, action.do, action.arguments)
             else:
                 still.append(action)
         self._due = still
 
     def _is_ripe(self, action: Action) -> bool:
-        if action.when is not None and id(action) not in self._ripe:
-            point = self.mine.point(action.when.point)
-            value = self.value(point) / TENTHS[UNITS[point.kind].decimals]
-            if not action.when.holds(value):
-                return False
+        if (
+            action.when is not None
+            and id(action) not in self._ripe
+            and not self._holds(action.when)
+        ):
+            return False
         ripe_ms = self._ripe.setdefault(id(action), self.now_ms)
         return self.now_ms >= ripe_ms + action.then_s * 1000
+
+    def _holds(self, when: Condition) -> bool:
+        if when.point:
+            point = self.mine.point(when.point)
+            if not when.value_holds(self.value(point) / TENTHS[UNITS[point.kind].decimals]):
+                return False
+        if when.energised and not self.power.energised(self.mine.output(when.energised)):
+            return False
+        return not (when.dropped and self.power.energised(self.mine.output(when.dropped)))
 
     def _react_to_sounders(self) -> None:
         heard = {o.id for o in self.mine.outputs if o.role in SOUNDERS and self.power.sounding(o)}

@@ -7,6 +7,7 @@ A scenario file has one `[scenario]` table (habits of people, pace, captions), a
 
 import os
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 from minewatch_sim.people import Habits
 
-ACTION_KEYS = frozenset({"at_s", "do", "when", "then_s", "note"})
+ACTION_KEYS = frozenset({"at_s", "do", "when", "then_s", "note", "times", "every_s", "points"})
+ACTIONS_MAX = 10_000
 
 
 class ScenarioError(ValueError):
@@ -23,14 +25,19 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """True while a point's value (in the unit that people read) is at least, or below, a limit."""
+    """True while all of it holds: a point's value and the coil of an output.
 
-    point: str
+    `at_least` and `below` are in the unit that people read; `energised` and `dropped` name outputs.
+    """
+
+    point: str = ""
     at_least: float | None = None
     below: float | None = None
+    energised: str = ""
+    dropped: str = ""
 
-    def holds(self, value: float) -> bool:
-        """Return whether `value` fulfils the condition."""
+    def value_holds(self, value: float) -> bool:
+        """Return whether a value of `point` fulfils its part of the condition."""
         if self.at_least is not None and value < self.at_least:
             return False
         return self.below is None or value < self.below
@@ -40,7 +47,7 @@ class Condition:
 class Action:
     """One act: done once, at the first step not before `at_s` at which `when` has come true.
 
-    `then_s` waits further once the condition holds.
+    `then_s` waits further once the condition has held for the first time.
     """
 
     at_s: float
@@ -126,18 +133,30 @@ def _from_table(name: str, table: dict[str, Any], folder: Path) -> Scenario:
     habits = Habits(**{key: head.pop(key) for key in _names(Habits) if key in head})
     if head:
         raise ScenarioError(f"{name}: unknown keys in [scenario]: {sorted(head)}")
-    actions = tuple(_action(name, each) for each in table.get("action", []))
+    actions = tuple(each for row in table.get("action", []) for each in _actions(name, row))
+    if len(actions) > ACTIONS_MAX:
+        raise ScenarioError(f"{name}: more than {ACTIONS_MAX} actions")
     recorded = _recorded(table["recorded"], folder) if "recorded" in table else None
     return Scenario(name, habits, actions=actions, recorded=recorded, **own)
 
 
-def _action(name: str, table: dict[str, Any]) -> Action:
+def _actions(name: str, table: dict[str, Any]) -> Iterator[Action]:
+    """Yield the actions of one table: one, or `times` of them `every_s` apart over `points`."""
     if "do" not in table or "at_s" not in table:
         raise ScenarioError(f"{name}: an action needs at_s and do: {table}")
     arguments = {key: value for key, value in table.items() if key not in ACTION_KEYS}
     when = Condition(**table["when"]) if "when" in table else None
-    note = table.get("note", "")
-    return Action(table["at_s"], table["do"], arguments, when, table.get("then_s", 0.0), note)
+    points = table.get("points", [])
+    for turn in range(min(table.get("times", 1), ACTIONS_MAX)):
+        own = {"point": points[turn % len(points)]} if points else {}
+        yield Action(
+            at_s=table["at_s"] + turn * table.get("every_s", 0.0),
+            do=table["do"],
+            arguments={**arguments, **own},
+            when=when,
+            then_s=table.get("then_s", 0.0),
+            note=table.get("note", ""),
+        )
 
 
 def _recorded(table: dict[str, Any], folder: Path) -> Recorded:
