@@ -1,4 +1,4 @@
-"""`python -m minewatch.mine CONFIG OUT`: writes the canonical mine; the supervisor's short-lived child.
+"""`python -m minewatch.mine CONFIG OUT` writes the canonical mine: a child of the supervisor.
 
 Faults go to standard error in both languages; with an error nothing is written.
 Exit codes: 0 written, 2 usage, 74 OUT cannot be written, 78 the configuration is refused.

@@ -20,12 +20,13 @@ class Builder:
         self._shaped = shaped
         self._rules = rules
         self._faults = faults
+        self.points: tuple[model.Point, ...] = ()
 
     def build(self) -> model.Mine | None:
         """Return the mine, or None where the `[mine]` table itself could not be read."""
         shaped = self._shaped
         zones = tuple(self._zone(row) for row in shaped.zones)
-        points = tuple(self._point(row) for row in shaped.points)
+        self.points = tuple(self._point(row) for row in shaped.points)
         if shaped.mine is None:
             return None
         table = shaped.mine.table
@@ -45,7 +46,7 @@ class Builder:
             zones=zones,
             buses=tuple(model.Bus(**row.table.model_dump()) for row in shaped.buses),
             devices=tuple(model.Device(**row.table.model_dump()) for row in shaped.devices),
-            points=points,
+            points=self.points,
             outputs=tuple(_output(row.table) for row in shaped.outputs),
             interlocks=tuple(_interlock(row.table) for row in shaped.interlocks),
             readers=tuple(_reader(row.table) for row in shaped.readers),

@@ -19,13 +19,14 @@ from minewatch.mine.suggest import nearest
 from minewatch.model.kind import Kind
 
 T = TypeVar("T", bound=schema.Table)
+T_co = TypeVar("T_co", bound=schema.Table, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Generic[T]):
+class Row(Generic[T_co]):
     """A typed table and where it stands; not `whole` where a wrong key was left out."""
 
-    table: T
+    table: T_co
     where: Where
     whole: bool = True
 

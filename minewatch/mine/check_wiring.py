@@ -1,0 +1,197 @@
+"""Wires: lines have one owner and a sound address, units are free, device files know the signals.
+
+A relay must be able to do at loss of heartbeat what the role of its output needs (practice 7).
+"""
+
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from minewatch_drivers.device_file import DeviceFileError, catalogue, load
+from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
+
+from minewatch.mine.fault import Faults
+from minewatch.mine.schema import DeviceTable, MqttTable, OutputTable, PointTable, ReaderTable
+from minewatch.mine.shape import Row, Shaped
+from minewatch.mine.suggest import nearest
+from minewatch.model.kind import UNITS
+
+NETWORK = ("tcp", "rtu+tcp")
+SERIAL = ("rtu", "serial")
+SERIAL_OPTIONS: dict[str, frozenset[str]] = {
+    "baud": frozenset({"1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200"}),
+    "parity": frozenset({"N", "E", "O"}),
+    "stop": frozenset({"1", "2"}),
+}
+SERIAL_UNIT_MAX = 247
+
+
+def check(shaped: Shaped, faults: Faults) -> None:
+    """Report faults of lines, units, device files and signals."""
+    _buses(shaped, faults)
+    for broker in shaped.mqtt:
+        _broker(broker, faults)
+    models = _devices(shaped, faults)
+    for point in shaped.points:
+        _point(point, models, faults)
+    for output in shaped.outputs:
+        _output(output, models, faults)
+    for reader in shaped.readers:
+        _reader(reader, models, faults)
+    _signals_once(shaped, faults)
+
+
+def _buses(shaped: Shaped, faults: Faults) -> None:
+    seen: dict[str, str] = {}
+    for row in shaped.buses:
+        address = _address(row.table.url)
+        if address is None:
+            faults.add(row.where, "url", "bad_url", got=row.table.url)
+            continue
+        other = seen.setdefault(address, row.table.id)
+        if other != row.table.id:
+            faults.add(row.where, "url", "duplicate_url", other=other, got=address)
+
+
+def _address(url: str) -> str | None:
+    """Return what a bus talks to, or None for an address that cannot be."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if "@" in parts.netloc or parts.fragment:
+        return None
+    if parts.scheme in NETWORK:
+        good = parts.hostname and port and parts.path in ("", "/") and not parts.query
+        return f"{parts.hostname}:{port}" if good else None
+    if parts.scheme in SERIAL:
+        return parts.path if _serial(parts) else None
+    return None
+
+
+def _serial(parts: SplitResult) -> bool:
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    names = [name for name, _ in options]
+    return (
+        not parts.netloc
+        and len(parts.path) > 1
+        and len(set(names)) == len(names)
+        and all(value in SERIAL_OPTIONS.get(name, ()) for name, value in options)
+    )
+
+
+def _broker(row: Row[MqttTable], faults: Faults) -> None:
+    try:
+        parts = urlsplit(row.table.url)
+        good = parts.scheme in ("mqtt", "mqtts") and parts.hostname and (parts.port or 1883)
+    except ValueError:
+        good = None
+        parts = SplitResult("", "", "", "", "")
+    if "@" in parts.netloc:
+        faults.add(row.where, "url", "secret_inline", suggestion="username, password_file")
+    elif not good:
+        faults.add(row.where, "url", "bad_broker_url", got=row.table.url)
+
+
+def _devices(shaped: Shaped, faults: Faults) -> dict[str, DeviceModel]:
+    """Check units and device files; return the model of each device that has one."""
+    schemes = {row.table.id: row.table.url.partition(":")[0] for row in shaped.buses}
+    taken: dict[tuple[str, int], str] = {}
+    models: dict[str, DeviceModel] = {}
+    for row in shaped.devices:
+        table = row.table
+        other = taken.setdefault((table.bus, table.unit), table.id)
+        if other != table.id:
+            faults.add(
+                row.where, "unit", "duplicate_unit", unit=table.unit, bus=table.bus, other=other
+            )
+        if table.unit > SERIAL_UNIT_MAX and not (
+            table.unit == 255 and schemes.get(table.bus) == "tcp"
+        ):
+            faults.add(row.where, "unit", "out_of_bounds", got=table.unit, bound="1…247")
+        model = _model(row, faults)
+        if model is not None:
+            models.setdefault(table.id, model)
+    return models
+
+
+def _model(row: Row[DeviceTable], faults: Faults) -> DeviceModel | None:
+    name = row.table.model
+    if name not in catalogue():
+        faults.add(row.where, "model", "unknown_model", got=name,
+                   suggestion=nearest(name, catalogue()))  # fmt: skip
+        return None
+    try:
+        return load(name)
+    except DeviceFileError as error:
+        faults.add(row.where, "model", "bad_model", got=name, detail=error)
+        return None
+
+
+def _point(row: Row[PointTable], models: dict[str, DeviceModel], faults: Faults) -> None:
+    model = models.get(row.table.device)
+    if model is None:
+        return
+    signal = model.signals.get(row.table.signal)
+    if signal is None:
+        _unknown_signal(row, model, list(model.signals), faults)
+        return
+    fits = UNITS[row.table.kind].switch if signal.kind is None else signal.kind is row.table.kind
+    if not fits:
+        faults.add(
+            row.where, "kind", "signal_wrong_kind",
+            kind=f"@kind.{row.table.kind.value}", signal=signal.name, model=model.name,
+        )  # fmt: skip
+
+
+def _output(row: Row[OutputTable], models: dict[str, DeviceModel], faults: Faults) -> None:
+    model = models.get(row.table.device)
+    if model is None:
+        return
+    if row.table.signal not in model.channels:
+        _unknown_signal(row, model, list(model.channels), faults)
+        return
+    needs = AT_LOSS_BY_ROLE[row.table.role]
+    can = model.at_loss(row.table.signal)
+    if needs not in can:
+        faults.add(
+            row.where, "device", "relay_at_loss",
+            role=f"@output_role.{row.table.role.value}", model=model.name,
+            needs=f"@at_loss.{needs.value}", can=", ".join(each.value for each in can),
+        )  # fmt: skip
+
+
+def _reader(row: Row[ReaderTable], models: dict[str, DeviceModel], faults: Faults) -> None:
+    model = models.get(row.table.device)
+    if model is None:
+        return
+    if model.queue is None:
+        faults.add(row.where, "device", "not_a_reader", model=model.name)
+    elif row.table.directed and model.queue.direction is None:
+        faults.add(row.where, "directed", "reader_without_direction", model=model.name)
+
+
+def _unknown_signal(
+    row: Row[PointTable] | Row[OutputTable], model: DeviceModel, names: list[str], faults: Faults
+) -> None:
+    faults.add(
+        row.where, "signal", "unknown_signal",
+        got=row.table.signal, model=model.name, suggestion=nearest(row.table.signal, names),
+    )  # fmt: skip
+
+
+def _signals_once(shaped: Shaped, faults: Faults) -> None:
+    """Refuse two points, two outputs or two readers on one signal: one of them is a slip."""
+    for rows in (shaped.points, shaped.outputs):
+        taken: dict[tuple[str, str], str] = {}
+        for row in rows:
+            table = row.table
+            other = taken.setdefault((table.device, table.signal), table.id)
+            if other != table.id:
+                faults.add(row.where, "signal", "duplicate_signal", other=other, got=table.signal)
+    readers: dict[str, str] = {}
+    for reader in shaped.readers:
+        other = readers.setdefault(reader.table.device, reader.table.id)
+        if other != reader.table.id:
+            faults.add(
+                reader.where, "device", "duplicate_signal", other=other, got=reader.table.device
+            )
