@@ -1,7 +1,8 @@
 """A fault: one thing that is wrong in a configuration, where it stands, as a code with fields.
 
-Codes become sentences through the catalogue (`config_fault.<code>.what / why / do`). Every check of
-this room reports here and goes on, so that one run shows everything at once.
+Codes become sentences through the catalogue (`config_fault.<code>.what / why / do`); a field that
+starts with `@` is a key of the catalogue itself. Every check of this room reports here and goes on,
+so that one run shows everything at once.
 """
 
 from collections.abc import Mapping
@@ -35,11 +36,17 @@ class Fault:
 
     def say(self, catalogue: Catalogue) -> "Words":
         """Return the fault in words of one language."""
-        fields = {"key": self.key, **self.fields}
+        fields = {"key": self.key}
+        for name, value in self.fields.items():
+            word = value[1:] if value.startswith("@") else ""
+            fields[name] = catalogue.say(word) if word in catalogue else value
         what, why, todo = (
             catalogue.say(f"config_fault.{self.code}.{part}", **fields)
             for part in ("what", "why", "do")
         )
+        hint = self.fields.get("suggestion")
+        if hint and self.code != "secret_inline":
+            todo = f"{catalogue.say('config_hint.did_you_mean', suggestion=hint)} {todo}"
         return Words(f"{self.file}:{self.line}", what, why, todo)
 
 
