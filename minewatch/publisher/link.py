@@ -71,6 +71,7 @@ class Heard:
 
     topic: str
     payload: bytes
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class Link:
     """Keeps a session with one broker.
 
     `tell` gets the news; it is called from other threads and must only pass them on. `will` is
-    asked at each attempt. `back_off_s` are the first and the longest wait between attempts.
+    asked at each attempt, a mere listener has none. `back_off_s` are the first and the longest
+    wait between attempts.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Link:
         upload: Upload,
         client_id: str,
         *,
-        will: Callable[[], Will],
+        will: Callable[[], Will | None],
         subscribe: str,
         tell: Callable[[News], None],
         back_off_s: tuple[float, float] = (1.0, 30.0),
@@ -213,7 +215,7 @@ class _Session:
         client.on_socket_open = _tune
         self._client = client
 
-    def open(self, will: Will, subscribe: str) -> None:
+    def open(self, will: Will | None, subscribe: str) -> None:
         """Send CONNECT.
 
         Raises:
@@ -225,7 +227,8 @@ class _Session:
         if url.scheme not in PORTS or not url.hostname:
             raise ValueError(f"not a broker's address: {upload.url}")
         self._subscription = subscribe
-        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
         if upload.username:
             client.username_pw_set(upload.username, _secret(upload.password_file))
         if url.scheme == "mqtts":
@@ -298,7 +301,7 @@ class _Session:
                 self._tell(Refused(_code(reason)))
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._tell(Heard(message.topic, bytes(message.payload)))
+        self._tell(Heard(message.topic, bytes(message.payload), bool(message.retain)))
 
 
 def _tune(_client: paho.Client, _data: Any, sock: Any) -> None:
