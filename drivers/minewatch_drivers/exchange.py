@@ -1,0 +1,213 @@
+"""One question and its answer, in the two envelopes of Modbus: what is accepted and what is not.
+
+Here stands every check of an answer: transaction, unit, function, byte count, echo of a write,
+CRC. An envelope keeps no time; the line does.
+"""
+
+from dataclasses import dataclass
+
+from minewatch_drivers import modbus
+
+EXCHANGE_BYTES_MAX = 2048
+"""More bytes than this between two questions is a flood, never an answer."""
+
+
+class BadReplyError(Exception):
+    """Something answered, but not what was asked: `why` is a code."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class StreamError(Exception):
+    """The byte stream cannot be trusted any more; only a new connection helps."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class DeviceRefusalError(Exception):
+    """The device answered properly that it will not: a Modbus exception `code`."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exception {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question. `reply_size` is the length of a proper reply PDU, `echo` the exact one if known.
+
+    For multiple writes `echo` is the address and count that come back.
+    """
+
+    unit: int
+    pdu: bytes
+    function: int
+    reply_size: int
+    echo: bytes | None
+
+    def check(self, unit: int, pdu: bytes) -> bytes:
+        """Return `pdu` if it answers this question.
+
+        Raises:
+            BadReplyError: it does not.
+            DeviceRefusalError: it is a proper exception reply.
+        """
+        if unit != self.unit:
+            raise BadReplyError("unit")
+        if pdu[0] != self.function:
+            if pdu[0] == self.function | 0x80 and len(pdu) == 2:
+                raise DeviceRefusalError(pdu[1])
+            raise BadReplyError("function")
+        if self.echo is not None:
+            if pdu != self.echo:
+                raise BadReplyError("echo")
+        elif len(pdu) != self.reply_size or pdu[1] != len(pdu) - 2:
+            raise BadReplyError("count")
+        return pdu
+
+
+def write_exchange(unit: int, pdu: bytes) -> Exchange:
+    """Return the exchange that writes `pdu`; its echo is known to the last byte."""
+    return Exchange(unit, pdu, pdu[0], 5, pdu[:5])
+
+
+class TcpEnvelope:
+    """Modbus TCP: the transaction number finds the answer; older answers are late and dropped."""
+
+    def __init__(self) -> None:
+        self.violations = 0
+        self._buffer = bytearray()
+        self._transaction = 0
+        self._exchange: Exchange | None = None
+        self._bytes = 0
+
+    def reset(self) -> None:
+        """Forget everything: a new connection."""
+        self._buffer.clear()
+        self._exchange = None
+        self._bytes = 0
+
+    def open(self, exchange: Exchange) -> bytes:
+        """Return the bytes that ask; transaction numbers run 1…65535, never 0."""
+        self._transaction = self._transaction % 0xFFFF + 1
+        self._exchange = exchange
+        self._bytes = 0
+        return modbus.tcp_frame(self._transaction, exchange.unit, exchange.pdu)
+
+    def close(self) -> bool:
+        """Give the question up; returns whether half an answer lies there."""
+        self._exchange = None
+        return bool(self._buffer)
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Return the reply PDU once it is whole.
+
+        Raises:
+            BadReplyError, DeviceRefusalError: see `Exchange.check`.
+            StreamError: no Modbus TCP, or a flood.
+        """
+        self._bytes += len(data)
+        if self._bytes > EXCHANGE_BYTES_MAX:
+            raise StreamError("flood")
+        self._buffer += data
+        while True:
+            try:
+                frame = modbus.split_tcp(self._buffer)
+            except ValueError as error:
+                raise StreamError("framing") from error
+            if frame is None:
+                return None
+            transaction, unit, pdu = frame
+            exchange = self._exchange
+            if exchange is not None and transaction == self._transaction:
+                return exchange.check(unit, pdu)
+            self.violations += 1
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are surely still to come."""
+        return 0
+
+
+class RtuEnvelope:
+    """Modbus RTU: unit, function, size and CRC find the answer, also behind noise."""
+
+    def __init__(self) -> None:
+        self.violations = 0
+        self._buffer = bytearray()
+        self._exchange: Exchange | None = None
+        self._bytes = 0
+
+    def reset(self) -> None:
+        """Forget everything: a new connection."""
+        self._buffer.clear()
+        self._exchange = None
+        self._bytes = 0
+
+    def open(self, exchange: Exchange) -> bytes:
+        """Return the bytes that ask; whatever came before is gone."""
+        self._buffer.clear()
+        self._exchange = exchange
+        self._bytes = 0
+        return modbus.rtu_frame(exchange.unit, exchange.pdu)
+
+    def close(self) -> bool:
+        """Give the question up; returns whether bytes lie there that were no answer."""
+        self._exchange = None
+        return bool(self._buffer)
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Return the reply PDU once it is whole.
+
+        Raises:
+            BadReplyError, DeviceRefusalError: see `Exchange.check`.
+            StreamError: a flood.
+        """
+        self._bytes += len(data)
+        if self._bytes > EXCHANGE_BYTES_MAX:
+            self._buffer.clear()
+            raise StreamError("flood")
+        exchange = self._exchange
+        if exchange is None:
+            self.violations += 1
+            return None
+        buffer = self._buffer
+        buffer += data
+        size = exchange.reply_size + 3
+        at = buffer.find(exchange.unit)
+        while 0 <= at <= len(buffer) - 5:
+            if buffer[at + 1] == exchange.function:
+                pdu = _cut(buffer, at, size)
+                if pdu and (exchange.echo is not None or pdu[1] == len(pdu) - 2):
+                    return exchange.check(exchange.unit, pdu)
+            elif buffer[at + 1] == exchange.function | 0x80:
+                pdu = _cut(buffer, at, 5)
+                if pdu:
+                    return exchange.check(exchange.unit, pdu)
+            at = buffer.find(exchange.unit, at + 1)
+        return None
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are surely still to come."""
+        if self._exchange is None:
+            return 0
+        have = len(self._buffer)
+        if have < 5:
+            return 5 - have
+        proper = self._buffer[1] == self._exchange.function
+        return max(1, self._exchange.reply_size + 3 - have) if proper else 1
+
+
+def _cut(buffer: bytearray, at: int, size: int) -> bytes:
+    """Return the PDU of the frame at `at` if it is whole and its CRC right; else nothing."""
+    end = at + size
+    if end > len(buffer) or modbus.crc16(buffer[at : end - 2]) != int.from_bytes(
+        buffer[end - 2 : end], "little"
+    ):
+        return b""
+    return bytes(buffer[at + 1 : end - 2])

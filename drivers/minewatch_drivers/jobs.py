@@ -1,0 +1,228 @@
+"""What a line does for one unit: scans of poll blocks, and where their results go.
+
+A job offers an `Exchange`, takes its answer (`accept`) or learns that there is none (`refuse`).
+It knows when it is due; the line decides whose turn it is.
+"""
+
+import struct
+from collections import deque
+from typing import NamedTuple, Protocol, TypeVar
+
+from minewatch.model.image import ReadBack, Reading, Sample, Sighting
+from minewatch.model.quality import Quality
+from minewatch_drivers import modbus
+from minewatch_drivers.exchange import Exchange
+from minewatch_drivers.plan import Block
+
+BACK_OFF_MAX_US = 5_000_000
+"""A dead unit is asked at least this often: no later than the deadline of its alarm allows."""
+
+STILL_MIN_US = 5_000_000
+"""A heartbeat may stand still this long at least, whatever its own period."""
+
+KEPT_MAX = 20_000
+"""Samples or read-backs kept for a controller that does not take them; the oldest go first."""
+
+SIGHTINGS_MAX = 2_000
+"""Sightings kept; beyond that readers are not read any more and keep their own."""
+
+
+class Taken(NamedTuple):
+    """What a line learned since the last `take`, each part in order."""
+
+    samples: tuple[Sample, ...]
+    sightings: tuple[Sighting, ...]
+    read_backs: tuple[ReadBack, ...]
+
+
+class Outbox:
+    """Results of a line. The line's thread appends, the controller's thread takes."""
+
+    def __init__(self) -> None:
+        self.samples: deque[Sample] = deque(maxlen=KEPT_MAX)
+        self.sightings: deque[Sighting] = deque()
+        self.read_backs: deque[ReadBack] = deque(maxlen=KEPT_MAX)
+        self.sightings_put = 0
+        self.sightings_taken = 0
+
+    @property
+    def full(self) -> bool:
+        """True where no more sightings fit."""
+        return len(self.sightings) >= SIGHTINGS_MAX
+
+    def __bool__(self) -> bool:
+        return bool(self.samples or self.sightings or self.read_backs)
+
+    def sight(self, sighting: Sighting) -> None:
+        """Keep a sighting; `full` is asked before a reader is read."""
+        self.sightings.append(sighting)
+        self.sightings_put += 1
+
+    def take(self) -> Taken:
+        """Return everything and start anew; safe while the line's thread appends."""
+        taken = Taken(_drain(self.samples), _drain(self.sightings), _drain(self.read_backs))
+        self.sightings_taken += len(taken.sightings)
+        return taken
+
+
+_T = TypeVar("_T")
+
+
+def _drain(queue: deque[_T]) -> tuple[_T, ...]:
+    return tuple(queue.popleft() for _ in range(len(queue)))
+
+
+class UnitState:
+    """What a line remembers of one unit: failures, silence owed, identity, heartbeat."""
+
+    __slots__ = ("_beat", "_beat_us", "hold_us", "proved", "skip_us", "still_us", "streak")
+
+    def __init__(self, heartbeat_every_ms: int | None) -> None:
+        self.still_us = max(STILL_MIN_US, 3000 * (heartbeat_every_ms or 0))
+        self.streak = 0
+        self.skip_us = 0
+        self.hold_us = 0
+        self.proved = False
+        self._beat: int | None = None
+        self._beat_us = 0
+
+    def reset(self) -> None:
+        """Start anew with a new connection; the heartbeat's memory stays."""
+        self.streak = 0
+        self.skip_us = self.hold_us = 0
+        self.proved = False
+
+    def answered(self) -> None:
+        """The unit answered as it should."""
+        self.streak = 0
+        self.skip_us = 0
+
+    def failed(self, now_us: int, period_us: int) -> None:
+        """The unit did not answer at all, retry included: ask it more and more seldom."""
+        self.proved = False
+        wait = period_us << min(self.streak, 8)
+        self.streak += 1
+        self.skip_us = now_us + min(wait, BACK_OFF_MAX_US)
+
+    def beat(self, value: int, now_us: int) -> None:
+        """Remember the heartbeat counter."""
+        if value != self._beat:
+            self._beat = value
+            self._beat_us = now_us
+
+    def still(self, now_us: int) -> bool:
+        """Return whether the heartbeat stands still: the device runs, its measuring does not."""
+        return self._beat is not None and now_us - self._beat_us > self.still_us
+
+
+class Job(Protocol):
+    """Something a line can ask.
+
+    `first_us` is the start of the first try while a retry is owed. The scans of a unit wait for
+    its `gate`, the block that proves its identity.
+    """
+
+    exchange: Exchange
+    state: UnitState
+    first_us: int | None
+    gate: bool
+
+    def accept(self, pdu: bytes, first_us: int, now_us: int, /) -> str:
+        """Take the answer; returns why it is refused after all, or nothing."""
+        ...
+
+    def retry(self, first_us: int, /) -> bool:
+        """Say whether the same question stays due; `first_us` is the start of the first try."""
+        ...
+
+    def refuse(self, now_us: int, first_us: int, unit_dead: bool, /) -> None:
+        """Learn that there is no answer; `unit_dead` where nothing at all came."""
+        ...
+
+
+class Poll:
+    """The scan of one block. `first_us` is set while a retry is owed."""
+
+    __slots__ = (
+        "_decoders", "_device", "_heartbeat", "_lost", "_outbox", "_points", "_sentinel",
+        "_unpack", "due_us", "exchange", "first_us", "gate", "normal_us", "period_us", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self, device: str, block: Block, state: UnitState, outbox: Outbox, period_us: int
+    ) -> None:
+        self.exchange = block.exchange
+        self.state = state
+        self.normal_us = self.period_us = period_us
+        self.due_us = 0
+        self.first_us: int | None = None
+        self.gate = False
+        self._device = device
+        self._outbox = outbox
+        self._points = block.points
+        self._decoders = tuple(zip(block.points, block.decoders, strict=True))
+        self._sentinel = block.sentinel
+        self._heartbeat = block.heartbeat
+        self._lost = tuple(Reading(point, None, Quality.COMM_FAULT) for point in block.points)
+        count = block.count
+        self._unpack = None if block.table.bits else struct.Struct(f">xx{count}H").unpack
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The points that this block reads."""
+        return self._points
+
+    def accept(self, pdu: bytes, first_us: int, now_us: int) -> str:
+        """Decode the answer into one sample."""
+        block = (
+            self._unpack(pdu)
+            if self._unpack is not None
+            else modbus.unpack_bits(pdu[2:], 8 * pdu[1])
+        )
+        if self._sentinel is not None:
+            if block[self._sentinel[0]] != self._sentinel[1]:
+                return "identity"
+            self.state.proved = True
+        if self._heartbeat is not None:
+            self.state.beat(block[self._heartbeat], now_us)
+        self.state.answered()
+        self._advance(now_us)
+        if self._points:
+            readings = tuple([Reading(point, *of(block)) for point, of in self._decoders])
+            if self.state.still(now_us):
+                readings = tuple([Reading(p, None, Quality.IMPLAUSIBLE) for p in self._points])
+            self._outbox.samples.append(Sample(self._device, first_us // 1000, readings))
+        return ""
+
+    def retry(self, first_us: int) -> bool:
+        """Ask once more unless the unit is known to be dead or this was the second try."""
+        if self.first_us is not None or self.state.streak:
+            return False
+        self.first_us = first_us
+        return True
+
+    def refuse(self, now_us: int, first_us: int, unit_dead: bool) -> None:
+        """Say COMM_FAULT for every point of the block."""
+        if unit_dead:
+            self.state.failed(now_us, self.period_us)
+        self._advance(now_us)
+        if self._points:
+            self._outbox.samples.append(Sample(self._device, first_us // 1000, self._lost))
+
+    def urge(self, now_us: int, period_us: int) -> None:
+        """Scan this often from now on."""
+        if period_us != self.period_us:
+            self.period_us = period_us
+            self.due_us = min(self.due_us, now_us + period_us)
+
+    def _advance(self, now_us: int) -> None:
+        """The scan is over."""
+        self.first_us = None
+        self.due_us = next_due(self.due_us, self.period_us, now_us)
+
+
+def next_due(due_us: int, period_us: int, now_us: int) -> int:
+    """Return when a scan is due again; the phase stays, what was missed is not made up for."""
+    if due_us > now_us:
+        return now_us + period_us
+    return due_us + period_us * (1 + (now_us - due_us) // period_us)

@@ -1,0 +1,318 @@
+"""The line: one bus, one owner, one exchange at a time, without a socket or a clock.
+
+Bytes and time go in (`connected`, `feed`, `lost`, `poll`), bytes and a wake time come out. A
+runner moves the bytes; `want`, `urge`, `take` and `status` belong to the controller and may be
+called from another thread. Order of the day: writes, acknowledgements, then the reads that are
+due. An answer that is not exactly what was asked is no answer. On a line without transaction
+numbers every failure is followed by silence longer than the worst reply seen, and the unit that
+failed is left alone until a reply three times later than the timeout would be past.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from minewatch.model.mine import Bus, Mine
+from minewatch_drivers.address import parse_address
+from minewatch_drivers.exchange import (
+    BadReplyError,
+    DeviceRefusalError,
+    RtuEnvelope,
+    StreamError,
+    TcpEnvelope,
+)
+from minewatch_drivers.jobs import Job, Outbox, Taken
+from minewatch_drivers.load import LoadMeter
+from minewatch_drivers.outputs import Levels
+from minewatch_drivers.schedule import Schedule
+
+__all__ = ["Line", "LineStatus", "Taken", "Turn"]
+
+WANTED_AGE_MAX_US = 500_000
+QUIET_MAX_US = 2_000_000
+QUIET_MARGIN_US = 20_000
+MUTE_FAILURES = 3
+"""Failures in a row without one good answer after which a TCP connection is opened anew."""
+
+SPIN_US = 1_000
+"""The shortest sleep between two turns that had nothing to ask."""
+
+
+class Turn(NamedTuple):
+    """What a runner does next: send these bytes now, call `poll` at `wake_us`, open anew."""
+
+    send: bytes | None
+    wake_us: int
+    reconnect: bool
+
+
+class LineStatus(NamedTuple):
+    """How a line is. `error` is a code, empty when up; `load` is the busy share of its time."""
+
+    up: bool
+    error: str
+    since_us: int
+    exchanges: int
+    failures: int
+    violations: int
+    last_us: int
+    load: float
+
+
+class Line:
+    """The machine of one bus. `writes=False` constructs no way to write an output at all."""
+
+    def __init__(self, mine: Mine, bus: Bus, *, writes: bool) -> None:
+        self.bus = bus
+        address = parse_address(bus.url)
+        self._rtu = address.serial
+        self._reopens = address.transport != "rtu"
+        self._byte_us = address.byte_us
+        self._silence_us = max(address.silence_us, bus.pause_ms * 1000)
+        self._timeout_us = bus.timeout_ms * 1000
+        self._late_us = min(3 * self._timeout_us, self._timeout_us + QUIET_MAX_US) + QUIET_MARGIN_US
+        self._envelope: TcpEnvelope | RtuEnvelope = RtuEnvelope() if self._rtu else TcpEnvelope()
+        self._outbox = Outbox()
+        self._schedule = Schedule(mine, bus, self._outbox, writes=writes)
+        self.outputs = self._schedule.outputs
+        self._job: Job | None = None
+        self._first_us = self._start_us = self._deadline_us = 0
+        self._last_byte_us = self._quiet_us = self._wake_us = self._opened_us = 0
+        self._worst_us = 0.0
+        self._connected = False
+        self._reconnect = ""
+        self._wanted: tuple[Levels, int] | None = None
+        self._urged: tuple[frozenset[str], int] = (frozenset(), 0)
+        self._urged_now = self._urged
+        self._up, self._error, self._since_us, self._last_us = False, "starting", 0, 0
+        self._exchanges = self._failures = self._violations = self._mute = 0
+        self._meter = LoadMeter()
+
+    # What the runner calls.
+
+    def connected(self, now_us: int) -> None:
+        """The connection or port is open; every unit is unproven again and everything is due."""
+        self._connected = True
+        self._opened_us = now_us
+        self._reconnect = ""
+        self._mute = 0
+        self._envelope.reset()
+        self._last_byte_us = now_us
+        self._quiet_us = self._start_us + self._late_us if self._rtu and self._start_us else 0
+        self._schedule.restart(now_us)
+
+    def lost(self, now_us: int, why: str) -> None:
+        """The connection or port is gone, or could not be opened; `why` is a code."""
+        self._connected = False
+        self._reconnect = ""
+        self._envelope.reset()
+        if self._job is not None:
+            job, self._job = self._job, None
+            self._failures += 1
+            self._meter.busy(self._start_us, now_us)
+            job.refuse(now_us, self._first_us, False)
+        self._is_down(why, now_us)
+
+    def feed(self, data: bytes, now_us: int) -> None:
+        """Take bytes that arrived; call `poll` afterwards."""
+        if not self._connected or not data:
+            return
+        self._last_byte_us = now_us
+        job = self._job
+        if job is None:
+            self._stray(data, now_us)
+            return
+        try:
+            pdu = self._envelope.receive(data)
+        except DeviceRefusalError as refusal:
+            self._failed(f"exception_{refusal.code}", now_us, unit_dead=False)
+        except BadReplyError as bad:
+            self._violations += 1
+            self._failed(f"bad_{bad.why}", now_us)
+        except StreamError as broken:
+            self._broken(broken.why, now_us)
+        else:
+            if pdu is not None:
+                self._answered(job, pdu, now_us)
+
+    def poll(self, now_us: int) -> Turn:
+        """Return what to do now; safe to call at any time, as often as one likes."""
+        turn = self._turn(now_us)
+        self._wake_us = turn.wake_us
+        return turn
+
+    def _turn(self, now_us: int) -> Turn:
+        if not self._connected:
+            return Turn(None, self._schedule.fail_due(now_us), reconnect=False)
+        if self._job is not None:
+            if now_us < self._deadline_us:
+                return Turn(None, self._deadline_us, reconnect=False)
+            self._timed_out(now_us)
+        if self._reconnect:
+            return Turn(None, now_us, reconnect=True)
+        if self._urged_now is not self._urged:
+            self._urged_now = points, period_us = self._urged
+            self._schedule.urge(now_us, points, period_us)
+        ready_us = max(self._quiet_us, self._last_byte_us + self._silence_us)
+        if now_us < ready_us:
+            if self._schedule.overdue(now_us):
+                self._is_down("noise", now_us)
+                self._schedule.fail_due(now_us)
+            return Turn(None, ready_us, reconnect=False)
+        wanted = self._fresh_table(now_us)
+        job = self._schedule.next_job(now_us, wanted)
+        if job is None:
+            due_us = self._schedule.due_us(now_us, wanted)
+            return Turn(None, max(due_us, now_us + SPIN_US), reconnect=False)
+        return Turn(self._ask(job, now_us), self._deadline_us, reconnect=False)
+
+    @property
+    def next_due(self) -> int:
+        """When the line wants to be polled again, in µs, as its last `Turn` said."""
+        return self._wake_us
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes of the answer are surely still to come; a runner may sleep that long."""
+        return self._envelope.missing
+
+    @property
+    def answered_since_open(self) -> bool:
+        """Whether any unit has answered since the connection was opened last."""
+        return self._last_us >= self._opened_us > 0
+
+    @property
+    def fresh(self) -> bool:
+        """Whether `take` would return anything."""
+        return bool(self._outbox)
+
+    # What the controller calls, from any one thread.
+
+    def want(self, table: Mapping[str, bool], now_us: int) -> None:
+        """Set the wanted level of every output of this line.
+
+        A table that leaves one of `outputs` out is refused: then, as without any table, neither
+        levels nor heartbeat are written and the relay's own watchdog acts.
+        """
+        complete = all(output in table for output in self.outputs)
+        self._wanted = (dict(table), now_us) if complete and self.outputs else None
+
+    def urge(self, points: Collection[str], scan_ms: int) -> None:
+        """Scan these points every `scan_ms` and all others as configured; empty is normal."""
+        self._urged = (frozenset(points), scan_ms * 1000)
+
+    def take(self) -> Taken:
+        """Return what was learned since the last call."""
+        return self._outbox.take()
+
+    def status(self) -> LineStatus:
+        """Return how the line is."""
+        return LineStatus(
+            self._up,
+            self._error,
+            self._since_us,
+            self._exchanges,
+            self._failures,
+            self._violations + self._envelope.violations,
+            self._last_us,
+            self._meter.load,
+        )
+
+    def _fresh_table(self, now_us: int) -> Levels | None:
+        wanted = self._wanted
+        if wanted is None or now_us - wanted[1] > WANTED_AGE_MAX_US:
+            return None
+        return wanted[0]
+
+    # One exchange.
+
+    def _ask(self, job: Job, now_us: int) -> bytes:
+        self._job = job
+        self._start_us = now_us
+        self._first_us = now_us if job.first_us is None else job.first_us
+        data = self._envelope.open(job.exchange)
+        wire_us = self._byte_us * (len(data) + job.exchange.reply_size + 3)
+        self._deadline_us = now_us + self._timeout_us + int(wire_us)
+        self._last_byte_us = now_us + int(self._byte_us * len(data))
+        return data
+
+    def _answered(self, job: Job, pdu: bytes, now_us: int) -> None:
+        self._envelope.close()
+        refused = job.accept(pdu, self._first_us, now_us)
+        if refused:
+            self._violations += 1
+            self._failed(refused, now_us)
+            return
+        self._job = None
+        self._exchanges += 1
+        self._alive(now_us)
+        self._meter.busy(self._start_us, now_us)
+        if self._rtu:
+            self._worst_us += (now_us - self._start_us - self._worst_us) / 256
+            self._worst_us = max(self._worst_us, now_us - self._start_us)
+
+    def _alive(self, now_us: int) -> None:
+        self._mute = 0
+        self._last_us = now_us
+        if not self._up:
+            self._up, self._error, self._since_us = True, "", now_us
+
+    def _timed_out(self, now_us: int) -> None:
+        spoken = self._envelope.close()
+        self._violations += spoken
+        self._failed("bad_reply" if spoken else "timeout", now_us)
+
+    def _failed(self, why: str, now_us: int, *, unit_dead: bool = True) -> None:
+        """End the exchange without an answer: retry later or give up, and keep silent (RTU)."""
+        job = self._job
+        assert job is not None
+        self._job = None
+        self._envelope.close()
+        self._failures += 1
+        self._meter.busy(self._start_us, now_us)
+        if unit_dead:
+            self._mute += 1
+            self._keep_silent(job, now_us)
+        else:
+            self._alive(now_us)
+        if not job.retry(self._first_us):
+            job.refuse(now_us, self._first_us, unit_dead or job.gate)
+        if self._mute >= MUTE_FAILURES:
+            self._is_down(why, now_us)
+            if self._reopens:
+                self._reconnect = why
+
+    def _keep_silent(self, job: Job, now_us: int) -> None:
+        """Owe silence: the line until late bytes are past, the unit until a late reply is."""
+        job.state.proved = False
+        if not self._rtu:
+            return
+        quiet_us = max(1.5 * self._worst_us, self._timeout_us / 2) + QUIET_MARGIN_US
+        self._quiet_us = now_us + int(min(quiet_us, QUIET_MAX_US))
+        job.state.hold_us = max(self._quiet_us, self._start_us + self._late_us)
+
+    def _stray(self, data: bytes, now_us: int) -> None:
+        """Bytes that nobody asked for: a late reply, noise or another master."""
+        try:
+            self._envelope.receive(data)
+        except (StreamError, BadReplyError, DeviceRefusalError) as stray:
+            if isinstance(stray, StreamError):
+                self._broken(stray.why, now_us)
+        if self._rtu:
+            late_us = min(now_us - self._start_us, QUIET_MAX_US)
+            self._worst_us = max(self._worst_us, late_us)
+            self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
+
+    def _broken(self, why: str, now_us: int) -> None:
+        """The stream is lost: a flood, or no frames any more."""
+        self._violations += 1
+        if self._job is not None:
+            self._failed(why, now_us)
+        if self._reopens:
+            self._reconnect = why
+        else:
+            self._envelope.reset()
+
+    def _is_down(self, why: str, now_us: int) -> None:
+        if self._up or self._error == "starting":
+            self._since_us = now_us
+        self._up, self._error = False, why
