@@ -1,24 +1,45 @@
 """The working copy of one step: the only mutable thing in the core, born and gone within `step`.
 
-A decision module reads `mine`, `image` and the draft's own state, replaces the parts that it owns
-(`draft.points = replace(draft.points, …)`) and says what it decided with `emit`, which folds the
+A decision module reads `mine`, `plan`, `image` and the draft's own state, replaces the parts that
+it owns (`draft.update_volatile(points=…)`) and says what it decided with `emit`, which folds the
 event into the durable state at once.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minewatch.core.fold import apply
+from minewatch.core.plan import build
 from minewatch.core.state import State
+from minewatch.core.wheel import Turning
 from minewatch.model.event import Event
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine
 
+if TYPE_CHECKING:
+    from minewatch.core.points import Live, Moved
+
 
 class Draft:
-    """One step in the making."""
+    """One step in the making.
 
-    __slots__ = ("durable", "events", "image", "mine", "volatile")
+    `live` is the table of point values; `moved` are the readings that may concern a limit, in
+    order; `checks` are the points whose deadline has come.
+    """
+
+    __slots__ = (
+        "_live_is_own",
+        "checks",
+        "durable",
+        "events",
+        "image",
+        "live",
+        "mine",
+        "moved",
+        "plan",
+        "volatile",
+        "wheel",
+    )
 
     def __init__(self, mine: Mine, state: State, image: Image) -> None:
         self.mine = mine
@@ -26,6 +47,20 @@ class Draft:
         self.durable = state.durable
         self.volatile = state.volatile
         self.events: list[Event] = []
+        self.moved: list[Moved] = []
+        self.checks: list[str] = []
+        known = state.volatile.plan
+        self.plan = known if known is not None and known.mine is mine else build(mine)
+        self.live: dict[str, Live] = state.volatile.points.live
+        self.wheel = Turning(state.volatile.points.wheel)
+        self._live_is_own = False
+
+    def own_live(self) -> "dict[str, Live]":
+        """Return the values of points for writing: this step's own copy of `live`."""
+        if not self._live_is_own:
+            self.live = dict(self.live)
+            self._live_is_own = True
+        return self.live
 
     def emit(self, kind: str, /, text: str = "", **data: Any) -> int:
         """Record one decision and fold it; return the ledger index that it will have."""
@@ -40,8 +75,16 @@ class Draft:
 
     def state(self) -> State:
         """Return the state that the step ends in."""
-        return State(self.durable, self.volatile)
+        points = replace(self.volatile.points, live=self.live, wheel=self.wheel.frozen())
+        return State(self.durable, replace(self.volatile, points=points, plan=self.plan))
 
     def update_volatile(self, **parts: Any) -> None:
         """Replace parts of the volatile state."""
         self.volatile = replace(self.volatile, **parts)
+
+    def is_on_disk(self, index: int) -> bool:
+        """Say whether the event with this ledger index is durable: what lowers protection may act.
+
+        False for everything while the ledger has a fault (design rule 5).
+        """
+        return index < self.image.durable_index and "ledger" not in self.durable.house.faults

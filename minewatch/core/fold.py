@@ -1,25 +1,45 @@
-"""The fold: how an event changes what survives. Every kind of event has exactly one line here.
+"""The fold: how an event changes what survives. Every kind of event stands in some room's table.
 
-Each room brings a table of its own kinds; a kind that changes nothing durable maps to `keep`.
+Each room brings a table `FOLDS` of the kinds that change its part; several rooms may fold the same
+kind (`controller_started` and `clock_stepped` concern everybody), in the order of `_ROOMS`. A kind
+that changes nothing durable maps to `keep`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
-from minewatch.core import alarm, approval, house, interlock, people, points, withdrawal
+from minewatch.core import (
+    alarm,
+    approval,
+    calibration,
+    cover,
+    house,
+    interlock,
+    people,
+    points,
+    release,
+    withdrawal,
+)
+from minewatch.core.folding import Fold
 from minewatch.core.state import Durable
 from minewatch.model.event import Event
 
-Fold = Callable[[Durable, Event], Durable]
+_ROOMS: tuple[dict[str, Fold], ...] = (
+    house.FOLDS,
+    points.FOLDS,
+    calibration.FOLDS,
+    interlock.FOLDS,
+    release.FOLDS,
+    cover.FOLDS,
+    alarm.FOLDS,
+    approval.FOLDS,
+    people.FOLDS,
+    withdrawal.FOLDS,
+)
 
-FOLDS: dict[str, Fold] = {
-    **house.FOLDS,
-    **points.FOLDS,
-    **interlock.FOLDS,
-    **alarm.FOLDS,
-    **approval.FOLDS,
-    **people.FOLDS,
-    **withdrawal.FOLDS,
+FOLDS: dict[str, tuple[Fold, ...]] = {
+    kind: tuple(room[kind] for room in _ROOMS if kind in room)
+    for kind in sorted({kind for room in _ROOMS for kind in room})
 }
 
 
@@ -29,12 +49,14 @@ def apply(durable: Durable, event: Event) -> Durable:
     Raises:
         KeyError: a kind that this version does not know; an unknown past is never guessed.
     """
-    folded = FOLDS[event.kind](durable, event)
-    return replace(folded, index=durable.index + 1)
+    folded = durable
+    for fold in FOLDS[event.kind]:
+        folded = fold(folded, event)
+    return replace(folded, index=durable.index + 1, now_ms=event.now_ms)
 
 
 def recover(events: Iterable[Event], start: Durable | None = None) -> Durable:
-    """Return what survives of a run: the fold of its events."""
+    """Return what survives of a run: the fold of its events after `start` (from nothing)."""
     durable = start if start is not None else Durable()
     for event in events:
         durable = apply(durable, event)

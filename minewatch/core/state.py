@@ -10,20 +10,27 @@ from dataclasses import dataclass, field
 
 from minewatch.core.alarm import AlarmsDurable, AlarmsVolatile
 from minewatch.core.approval import ApprovalsDurable
+from minewatch.core.calibration import CalibrationsDurable, CalibrationsVolatile
 from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.interlock import InterlockDurable, InterlockVolatile
 from minewatch.core.people import PeopleDurable, PeopleVolatile
+from minewatch.core.plan import Plan
 from minewatch.core.points import PointsDurable, PointsVolatile
 from minewatch.core.withdrawal import WithdrawalDurable, WithdrawalVolatile
 
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """The fold of the ledger. `index` counts the events folded: the next one gets this index."""
+    """The fold of the ledger. `index` counts the events folded: the next one gets this index.
+
+    `now_ms` is the time of the newest event, on the clock of the run that emitted it.
+    """
 
     index: int = 0
+    now_ms: int = 0
     house: HouseDurable = field(default_factory=HouseDurable)
     points: PointsDurable = field(default_factory=PointsDurable)
+    calibrations: CalibrationsDurable = field(default_factory=CalibrationsDurable)
     interlock: InterlockDurable = field(default_factory=InterlockDurable)
     alarms: AlarmsDurable = field(default_factory=AlarmsDurable)
     approvals: ApprovalsDurable = field(default_factory=ApprovalsDurable)
@@ -33,14 +40,16 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Volatile:
-    """What readings bring back after a restart."""
+    """What readings bring back after a restart. `plan` is an index of the mine, no knowledge."""
 
     house: HouseVolatile = field(default_factory=HouseVolatile)
     points: PointsVolatile = field(default_factory=PointsVolatile)
+    calibrations: CalibrationsVolatile = field(default_factory=CalibrationsVolatile)
     interlock: InterlockVolatile = field(default_factory=InterlockVolatile)
     alarms: AlarmsVolatile = field(default_factory=AlarmsVolatile)
     people: PeopleVolatile = field(default_factory=PeopleVolatile)
     withdrawal: WithdrawalVolatile = field(default_factory=WithdrawalVolatile)
+    plan: Plan | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minewatch.core import (
-    alarm,
     approval,
+    calibration,
     commands,
+    cover,
+    escalation,
     gas,
     headcount,
     house,
-    interlock,
     outputs,
     people,
     points,
+    proof,
+    release,
+    snapshot,
+    start,
     withdrawal,
 )
 from minewatch.core.draft import Draft
@@ -43,15 +48,21 @@ class Step:
 def step(mine: Mine, state: State, image: Image) -> Step:
     """Decide one cycle. Pure: the same mine, state and image give the same step, bit for bit."""
     draft = Draft(mine, state, image)
+    points.meet(draft)
     house.observe(draft)
+    calibration.observe(draft)
+    cover.decide(draft)
     points.observe(draft)
     people.observe(draft)
+    start.observe(draft)
     gas.decide(draft)
+    proof.decide(draft)
     headcount.decide(draft)
     withdrawal.decide(draft)
     commands.decide(draft)
     approval.expire(draft)
-    interlock.decide(draft)
-    alarm.decide(draft)
+    release.decide(draft)
+    escalation.decide(draft)
+    snapshot.decide(draft)
     wanted = outputs.wanted(draft)
     return Step(draft.state(), tuple(draft.events), wanted)

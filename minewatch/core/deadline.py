@@ -1,0 +1,30 @@
+"""A deadline that outlives a process: monotonic ms of this run and the wall clock's.
+
+Whatever lowers protection ends at the earlier of the two after a restart or a clock step
+(design rule 13), so a stopped box or a clock put back never prolongs it.
+"""
+
+from dataclasses import dataclass
+
+from minewatch.model.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When something ends: `ms` on the clock that counts suspend, `wall_ms` as a label."""
+
+    ms: int
+    wall_ms: int
+
+    @classmethod
+    def after(cls, event: Event, duration_ms: int) -> "Deadline":
+        """Return the deadline `duration_ms` after the event."""
+        return cls(event.now_ms + duration_ms, event.wall_ms + duration_ms)
+
+    def rebased(self, event: Event, last_ms: int) -> "Deadline":
+        """Return the deadline on the clock of `event`, the first of a new run or after a step.
+
+        `last_ms` is the old clock's time at which the deadline was last known to stand.
+        """
+        remaining_ms = min(self.ms - last_ms, self.wall_ms - event.wall_ms)
+        return Deadline(event.now_ms + remaining_ms, self.wall_ms)

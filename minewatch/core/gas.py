@@ -1,0 +1,95 @@
+"""Gas: every reading against its limits, at the very sample, without a delay (practice 6).
+
+Alarm, trip and withdrawal act at value >= limit; an alarm ends by a GOOD value below its clear
+limit alone. OVER_RANGE counts as above every limit and is latched. What is not GOOD raises nothing
+and clears nothing: what stands, holds.
+"""
+
+from typing import TYPE_CHECKING
+
+from minewatch.core import alarm, fault, interlock, points, withdrawal
+from minewatch.core.plan import PointPlan
+from minewatch.model.alarm import AlarmKind
+from minewatch.model.quality import Quality
+
+if TYPE_CHECKING:
+    from minewatch.core.draft import Draft
+
+KINDS = {
+    1: AlarmKind.PRE_ALARM,
+    2: AlarmKind.GAS_OVER_LIMIT,
+    3: AlarmKind.TRIP,
+    4: AlarmKind.WITHDRAW,
+}
+_OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
+
+
+def decide(draft: "Draft") -> None:
+    """Compare what was read; then look after the points that are lost."""
+    for plan, value, raw, quality, newest in draft.moved:
+        if quality not in _OPEN:
+            _compare(draft, plan, value, raw)
+        if newest:
+            if quality is Quality.GOOD and value is not None:
+                lower(draft, plan, value)
+                fault.restored(draft, plan)
+            points.settle(draft, plan, busy=_is_busy(draft, plan, quality))
+    fault.decide(draft)
+
+
+def _compare(draft: "Draft", plan: PointPlan, value: int | None, raw: Quality) -> None:
+    if raw is Quality.GOOD and value is not None:
+        rise(draft, plan, value)
+    elif raw is Quality.OVER_RANGE:
+        points.latch_over(draft, plan)
+        alarm.raise_(draft, AlarmKind.OVER_RANGE, plan.id, zone=plan.zone)
+        rise(draft, plan, None)
+
+
+def rise(draft: "Draft", plan: PointPlan, value: int | None) -> None:
+    """Raise all that a value calls for; None stands for a value above every limit.
+
+    Used for GOOD samples, for OVER_RANGE and for a value measured by hand.
+    """
+    for level, limit in plan.rises:
+        if value is not None and value < limit:
+            continue
+        alarm.raise_(draft, KINDS[level], plan.id, zone=plan.zone, value=value, limit=limit)
+        if level == 3:
+            interlock.demand(draft, "trip", plan.id, (plan.id,), plan.trips)
+        elif level == 4:
+            withdrawal.demand(draft, (plan.zone,), f"gas:{plan.id}")
+    if value is None:
+        return
+    if value < plan.low_alarm:
+        limit = plan.low_alarm
+        alarm.raise_(draft, AlarmKind.LOW, plan.id, zone=plan.zone, value=value, limit=limit)
+    if value == 0 and plan.offs:
+        alarm.raise_(draft, AlarmKind.TRIP, plan.id, zone=plan.zone, value=value, limit=1)
+        interlock.demand(draft, "off", plan.id, (plan.id,), plan.offs)
+
+
+def lower(draft: "Draft", plan: PointPlan, value: int) -> None:
+    """Clear what a GOOD value permits to clear; latched causes are not touched."""
+    if value < plan.pre_clear:
+        alarm.clear(draft, AlarmKind.PRE_ALARM, plan.id)
+    if value < plan.clear:
+        alarm.clear(draft, AlarmKind.GAS_OVER_LIMIT, plan.id)
+        if value != 0 or not plan.offs:
+            alarm.clear(draft, AlarmKind.TRIP, plan.id)
+        alarm.clear(draft, AlarmKind.WITHDRAW, plan.id)
+        alarm.clear(draft, AlarmKind.OVER_RANGE, plan.id)
+    if value >= plan.low_clear:
+        alarm.clear(draft, AlarmKind.LOW, plan.id)
+
+
+def _is_busy(draft: "Draft", plan: PointPlan, quality: Quality) -> bool:
+    """Say whether the next reading must be looked at although it is quiet."""
+    if quality is not Quality.GOOD or draft.live[plan.id].below_ms is None:
+        return True
+    standing = draft.durable.alarms.standing
+    kinds = (*KINDS.values(), AlarmKind.LOW, AlarmKind.OVER_RANGE, AlarmKind.SENSOR_FAULT)
+    return any(
+        f"{kind}/{plan.id}" in standing and alarm.is_active(draft.durable, kind, plan.id)
+        for kind in kinds
+    )

@@ -1,0 +1,261 @@
+"""The house itself: start and stop, clock, faults of disk, lines, upload and page.
+
+Facts that the house learns arrive as `Notice`s and come out as events, each once when it begins and
+once when it ends (design rule 14). Clock steps and gaps in time are seen here, from the image.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from minewatch.core import alarm, points
+from minewatch.core.act import Act, Given, is_id
+from minewatch.core.folding import Fold, keep, with_entry, without
+from minewatch.model.alarm import AlarmKind
+from minewatch.model.event import Event
+from minewatch.model.image import Notice
+
+if TYPE_CHECKING:
+    from minewatch.core.draft import Draft
+    from minewatch.core.state import Durable
+
+GAP_MS = 2_000
+STEP_MS = 1_000
+CONSOLE_MS = 60_000
+FAULTS_MAX = 256
+"""At most so many faults stand at once (lines, disk, upload, page …); more are not told apart."""
+
+_ALARMED = frozenset({"ledger", "journal", "cycle", "upload"})
+"""Faults of the house that raise a system-fault alarm; a lost line has its places' own."""
+
+
+@dataclass(frozen=True, slots=True)
+class HouseDurable:
+    """`faults` are what is wrong now, by `family` or `family:subject`, with the ms since when."""
+
+    run: str = ""
+    version: str = ""
+    config: str = ""
+    prior: str = ""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    state_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HouseVolatile:
+    """The last image's clocks; `proving_since_ms` is set while outputs are not yet proven."""
+
+    now_ms: int | None = None
+    wall_offset_ms: int = 0
+    wall_trusted: bool = False
+    proving_since_ms: int | None = None
+    prior: str = "first"
+    console_seen_ms: int | None = None
+
+
+def observe(draft: "Draft") -> None:
+    """Take the image's clocks and notices."""
+    house = draft.volatile.house
+    if house.now_ms is None:
+        _start(draft)
+    else:
+        _compare_clocks(draft, house)
+    for notice in draft.image.notices:
+        _take(draft, notice)
+    _watch_console(draft)
+    image = draft.image
+    draft.update_volatile(
+        house=replace(
+            draft.volatile.house,
+            now_ms=image.now_ms,
+            wall_offset_ms=image.wall_ms - image.now_ms,
+            wall_trusted=image.wall_trusted,
+        )
+    )
+
+
+def is_faulty(draft: "Draft", family: str) -> bool:
+    """Say whether a fault of the house stands."""
+    return family in draft.durable.house.faults
+
+
+def begin(draft: "Draft", family: str, subject: str, said: Mapping[str, Any]) -> None:
+    """Say once that something of the house is wrong."""
+    key = f"{family}:{subject}" if subject else family
+    faults = draft.durable.house.faults
+    if key in faults or len(faults) >= FAULTS_MAX:
+        return
+    draft.emit("house_fault", family=family, said=_plain(said), subject=subject)
+    if family in _ALARMED:
+        alarm.raise_(draft, AlarmKind.SYSTEM_FAULT, key)
+
+
+def end(draft: "Draft", family: str, subject: str, said: Mapping[str, Any]) -> None:
+    """Say once that it is over."""
+    key = f"{family}:{subject}" if subject else family
+    if key in draft.durable.house.faults:
+        draft.emit("house_restored", family=family, said=_plain(said), subject=subject)
+        alarm.clear(draft, AlarmKind.SYSTEM_FAULT, key)
+
+
+def _start(draft: "Draft") -> None:
+    """Begin a run: say so, forget every value, let no output act before it is proven (rule 6).
+
+    `prior` is what the controller says, else what the ledger says: nothing in it is a first start.
+    """
+    said = next((n.data for n in draft.image.notices if n.kind == "controller_started"), {})
+    prior = said.get("prior")
+    if prior not in {"clean", "crash", "first"}:
+        prior = "first" if draft.durable.index == 0 else "crash"
+    stale_faults = sorted(draft.durable.house.faults)
+    draft.emit(
+        "controller_started",
+        config=_text(said.get("config")),
+        prior=prior,
+        run=_text(said.get("run")),
+        version=_text(said.get("version")),
+    )
+    for key in stale_faults:
+        alarm.clear(draft, AlarmKind.SYSTEM_FAULT, key)
+    _prove(draft, prior)
+
+
+def _prove(draft: "Draft", prior: str) -> None:
+    points.forget_all(draft)
+    house = replace(draft.volatile.house, proving_since_ms=draft.image.now_ms, prior=prior)
+    draft.update_volatile(house=house)
+
+
+def _compare_clocks(draft: "Draft", house: HouseVolatile) -> None:
+    image = draft.image
+    assert house.now_ms is not None
+    gap_ms = image.now_ms - house.now_ms
+    step_ms = image.wall_ms - image.now_ms - house.wall_offset_ms
+    if abs(step_ms) > STEP_MS:
+        draft.emit("clock_stepped", step_ms=step_ms)
+    if image.wall_trusted != house.wall_trusted:
+        draft.emit("clock_trust_changed", trusted=image.wall_trusted)
+    if gap_ms > GAP_MS:
+        draft.emit("time_gap", gap_ms=gap_ms)
+        _prove(draft, "gap")
+
+
+def _take(draft: "Draft", notice: Notice) -> None:
+    family, _, what = notice.kind.rpartition("_")
+    if what in {"lost", "fault", "overrun"}:
+        begin(draft, family, _subject(family, notice), notice.data)
+    elif what == "restored":
+        end(draft, family, _subject(family, notice), notice.data)
+    elif notice.kind in _EVIDENCE:
+        draft.emit(notice.kind, **_EVIDENCE[notice.kind](notice))
+    elif notice.kind == "console_seen":
+        _console_seen(draft)
+
+
+def _subject(family: str, notice: Notice) -> str:
+    """Return what the fault is about; there is one ledger, one journal, one cycle, one page."""
+    return notice.subject if family in {"bus", "device", "watcher"} else ""
+
+
+def _console_seen(draft: "Draft") -> None:
+    house = replace(draft.volatile.house, console_seen_ms=draft.image.now_ms)
+    draft.update_volatile(house=house)
+    end(draft, "console", "", {})
+
+
+def _watch_console(draft: "Draft") -> None:
+    """No live dispatch page for 60 s, once there was one, is an event (practice 15)."""
+    seen_ms = draft.volatile.house.console_seen_ms
+    if seen_ms is not None and draft.image.now_ms - seen_ms > CONSOLE_MS:
+        begin(draft, "console", "", {})
+
+
+def _text(value: Any) -> str:
+    return value[:120] if isinstance(value, str) else ""
+
+
+def _plain(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a notice said, bounded, without anything that a leaf cannot hold."""
+    plain: dict[str, Any] = {}
+    for key in sorted(said)[:16]:
+        value = said[key]
+        if isinstance(value, str):
+            plain[key] = value[:200]
+        elif value is None or isinstance(value, int):
+            plain[key] = value
+    return plain
+
+
+def _sealed(notice: Notice) -> dict[str, Any]:
+    return {**_plain(notice.data), "subject": _text(notice.subject)}
+
+
+_EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
+    "journal_sealed": _sealed,
+    "controller_stopping": _sealed,
+    "configuration_loaded": _sealed,
+    "configuration_refused": _sealed,
+}
+
+
+def _started(durable: "Durable", event: Event) -> "Durable":
+    data = event.data
+    house = replace(
+        durable.house,
+        run=data["run"],
+        version=data["version"],
+        config=data["config"] or durable.house.config,
+        prior=data["prior"],
+        faults={},
+    )
+    return replace(durable, house=house)
+
+
+def _fault(durable: "Durable", event: Event) -> "Durable":
+    faults = with_entry(durable.house.faults, _key(event), event.now_ms)
+    return replace(durable, house=replace(durable.house, faults=faults))
+
+
+def _restored(durable: "Durable", event: Event) -> "Durable":
+    faults = without(durable.house.faults, _key(event))
+    return replace(durable, house=replace(durable.house, faults=faults))
+
+
+def _key(event: Event) -> str:
+    family, subject = event.data["family"], event.data["subject"]
+    return f"{family}:{subject}" if subject else str(family)
+
+
+def _loaded(durable: "Durable", event: Event) -> "Durable":
+    config = event.data.get("config", durable.house.config)
+    return replace(durable, house=replace(durable.house, config=config))
+
+
+def _stated(durable: "Durable", event: Event) -> "Durable":
+    del event
+    return replace(durable, house=replace(durable.house, state_index=durable.index))
+
+
+FOLDS: dict[str, Fold] = {
+    "controller_started": _started,
+    "controller_stopping": keep,
+    "house_fault": _fault,
+    "house_restored": _restored,
+    "clock_stepped": keep,
+    "clock_trust_changed": keep,
+    "time_gap": keep,
+    "journal_sealed": keep,
+    "configuration_loaded": _loaded,
+    "configuration_refused": keep,
+    "reload_ordered": keep,
+    "command_refused": keep,
+    "state": _stated,
+}
+
+
+def _reload(draft: "Draft", given: Given) -> None:
+    config = given.command.arguments["config"]
+    draft.emit("reload_ordered", command=given.answer, config=config)
+
+
+COMMANDS: dict[str, Act] = {"reload": Act(do=_reload, arguments={"config": is_id}, supervisor=True)}

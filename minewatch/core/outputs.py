@@ -1,0 +1,54 @@
+"""The wanted table: every driven output, every cycle, as a level (design rule 4).
+
+power_cut: energised unless a latched cause holds it (de-energise to trip). siren, broadcast:
+energised while a standing withdrawal touches a zone that they cover. horn: sounds while an urgent
+alarm is unanswered. surface_horn: sounds while nobody watches the page. gate: energised means entry
+permitted; exits are never blocked. In mode monitor the table is empty.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from minewatch.core import headcount, proof, start, withdrawal
+from minewatch.model.mine import Output, OutputRole
+
+if TYPE_CHECKING:
+    from minewatch.core.draft import Draft
+
+
+def wanted(draft: "Draft") -> Mapping[str, bool] | None:
+    """Return the complete table, or None while the start is not proven."""
+    if start.is_proving(draft):
+        return None
+    table = {output.id: _level(draft, output) for output in draft.plan.driven.values()}
+    proof.note(draft, table)
+    return table
+
+
+def _level(draft: "Draft", output: Output) -> bool:
+    match output.role:
+        case OutputRole.POWER_CUT:
+            return output.id not in draft.durable.interlock.held
+        case OutputRole.SIREN | OutputRole.BROADCAST:
+            return is_touched(withdrawal.standing_zones(draft.durable), output)
+        case OutputRole.HORN:
+            return draft.volatile.alarms.horn
+        case OutputRole.SURFACE_HORN:
+            return "console" in draft.durable.house.faults
+        case OutputRole.GATE:
+            return _entry_permitted(draft)
+
+
+def is_touched(zones: tuple[str, ...], output: Output) -> bool:
+    """Say whether a withdrawal of these zones concerns who hears the output."""
+    return bool(zones) and (
+        "mine" in zones or any(each in zones for each in output.covers or (output.zone,))
+    )
+
+
+def _entry_permitted(draft: "Draft") -> bool:
+    return (
+        headcount.entry_permitted(draft)
+        and not withdrawal.no_descent(draft.durable)
+        and not withdrawal.standing_zones(draft.durable)
+    )

@@ -1,0 +1,174 @@
+"""The plan: what one configuration means to the core, looked up once and kept as flat tables.
+
+It holds no knowledge of its own: it is derived from the `Mine` and rebuilt when the mine is
+another one. Nothing in it changes after it is built.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from minewatch.model.kind import UNITS, Kind
+from minewatch.model.mine import Condition, Mine, Mode, Output, OutputRole, Point
+
+STALE_SCANS = 3
+STALE_MS_MIN = 2_000
+STALE_MS_MAX = 10_000
+
+_EVER = 2**62
+"""Beyond every value that a register can hold: a limit that nothing reaches."""
+
+_SOUNDERS_AND_GATE = frozenset(
+    {
+        OutputRole.SIREN,
+        OutputRole.BROADCAST,
+        OutputRole.HORN,
+        OutputRole.SURFACE_HORN,
+        OutputRole.GATE,
+    }
+)
+DRIVEN: Mapping[Mode, frozenset[OutputRole]] = {
+    Mode.MONITOR: frozenset(),
+    Mode.ALARM: _SOUNDERS_AND_GATE,
+    Mode.CONTROL: _SOUNDERS_AND_GATE | {OutputRole.POWER_CUT},
+}
+"""Which roles a mode may drive (practice 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointPlan:
+    """One point as the core reads it; limits are those of `Limits` in the kind's unit.
+
+    `rises` are (level, limit) from the lowest to the highest; a GOOD value within
+    `quiet_low <= value < quiet_high` concerns nobody. `clear` ends every alarm of a rise but the
+    pre-alarm, which ends below `pre_clear`.
+    """
+
+    point: Point
+    id: str
+    zone: str
+    bus: str
+    scan_ms: int
+    stale_ms: int
+    rises: tuple[tuple[int, int], ...]
+    clear: int
+    pre_clear: int
+    restore: int
+    low_alarm: int
+    low_clear: int
+    quiet_low: int
+    quiet_high: int
+    trips: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    offs: tuple[str, ...] = ()
+
+    @property
+    def is_methane(self) -> bool:
+        """Say whether the point is a methane head."""
+        return self.point.kind is Kind.METHANE
+
+    @property
+    def is_switch(self) -> bool:
+        """Say whether the point is a state and nothing that a checker could measure by hand."""
+        return UNITS[self.point.kind].switch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the core looks up by id."""
+
+    mine: Mine
+    points: Mapping[str, PointPlan]
+    bus_points: Mapping[str, tuple[str, ...]]
+    methane_of_zone: Mapping[str, tuple[str, ...]]
+    guards: Mapping[str, tuple[str, ...]]
+    driven: Mapping[str, Output] = field(default_factory=dict)
+
+    def neighbours(self, point_id: str) -> tuple[str, ...]:
+        """Return the other methane heads of the point's zone."""
+        heads = self.methane_of_zone.get(self.points[point_id].zone, ())
+        return tuple(each for each in heads if each != point_id)
+
+
+def build(mine: Mine) -> Plan:
+    """Return the plan of `mine`."""
+    points = {point.id: _point_plan(mine, point) for point in mine.points}
+    methane = [p for p in points.values() if p.is_methane]
+    by_zone = _grouped((p.zone, p.id) for p in methane)
+    roles = DRIVEN[mine.mode]
+    return Plan(
+        mine=mine,
+        points=points,
+        bus_points=_grouped((p.bus, p.id) for p in points.values()),
+        methane_of_zone=by_zone,
+        guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
+        driven={o.id: o for o in mine.outputs if o.role in roles},
+    )
+
+
+def _guards(
+    methane: list[PointPlan], by_zone: Mapping[str, tuple[str, ...]], output: Output
+) -> tuple[str, ...]:
+    """Return the methane heads that guard what an output cuts: wired to it, else of its zone."""
+    wired = tuple(p.id for p in methane if output.id in p.trips or output.id in p.faults)
+    return wired or by_zone.get(output.zone, ())
+
+
+def _point_plan(mine: Mine, point: Point) -> PointPlan:
+    bus = mine.bus(mine.device(point.device).bus)
+    limits = point.limits
+    trips = _outputs_of(mine, point.id, Condition.TRIP)
+    faults = _outputs_of(mine, point.id, Condition.FAULT)
+    offs = _outputs_of(mine, point.id, Condition.OFF)
+    levels = (limits.pre_alarm, limits.alarm, limits.trip, limits.withdraw)
+    rises = tuple((n, limit) for n, limit in enumerate(levels, start=1) if limit is not None)
+    clear = _first(limits.clear, limits.alarm, limits.restore, limits.trip, limits.withdraw)
+    clear = min(clear, _first(limits.restore))
+    pre_clear = limits.pre_alarm * 8 // 10 if limits.pre_alarm is not None else _EVER
+    restore = _first(limits.restore, limits.trip)
+    low_alarm = -_EVER if limits.low_alarm is None else limits.low_alarm
+    low_clear = low_alarm if limits.low_clear is None else limits.low_clear
+    lowest = min([limit for _, limit in rises], default=_EVER)
+    return PointPlan(
+        point=point,
+        id=point.id,
+        zone=point.zone,
+        bus=bus.id,
+        scan_ms=bus.scan_ms,
+        stale_ms=max(STALE_MS_MIN, min(STALE_SCANS * bus.scan_ms, STALE_MS_MAX)),
+        rises=rises,
+        clear=clear,
+        pre_clear=pre_clear,
+        restore=restore,
+        low_alarm=low_alarm,
+        low_clear=low_clear,
+        quiet_low=max(low_alarm, low_clear, 1 if offs else -_EVER),
+        quiet_high=min(lowest, clear, pre_clear, restore),
+        trips=trips,
+        faults=_merged(trips, faults, offs),
+        offs=offs,
+    )
+
+
+def _outputs_of(mine: Mine, point_id: str, condition: Condition) -> tuple[str, ...]:
+    return _merged(
+        *(
+            interlock.outputs
+            for interlock in mine.interlocks
+            if any(c.point == point_id and c.condition is condition for c in interlock.causes)
+        )
+    )
+
+
+def _merged(*groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({each for group in groups for each in group}))
+
+
+def _first(*values: int | None) -> int:
+    return next((value for value in values if value is not None), _EVER)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    table: dict[str, tuple[str, ...]] = {}
+    for key, value in pairs:
+        table[key] = (*table.get(key, ()), value)
+    return table

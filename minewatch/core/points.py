@@ -1,0 +1,301 @@
+"""Points: what each one last said, how far it may be believed, and when to look at it again.
+
+`observe` takes every reading of the image in order. A reading that concerns no limit costs one
+comparison; the others are handed on in `draft.moved`. Deadlines lie on a wheel: a point is due when
+it would become stale and, once it is not GOOD, when its alarm and its lock are due (`fault.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from minewatch.core.folding import Fold, with_entry, without
+from minewatch.core.plan import PointPlan
+from minewatch.core.wheel import Wheel
+from minewatch.model.event import Event
+from minewatch.model.image import Reading
+from minewatch.model.quality import Quality
+
+if TYPE_CHECKING:
+    from minewatch.core.draft import Draft
+    from minewatch.core.state import Durable
+
+NEVER_MS = -(2**53)
+"""The sample time of a point that has not spoken in this run."""
+
+OVER_LEVEL = 4
+"""A point beyond its range counts as above every limit."""
+
+_GOOD = Quality.GOOD
+_OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
+_WITH_VALUE = frozenset({Quality.GOOD, Quality.CALIBRATION, Quality.INHIBITED, Quality.WARMUP})
+
+
+class Live(NamedTuple):
+    """A point as of its newest sample.
+
+    `raw` is what the wire says (or STALE), `quality` what it may be used for. `last` is the last
+    GOOD value; `guarded_ms` is when the point last guarded its place: a GOOD sample, the end of a
+    calibration or the start of the run. `below_ms` is the first sample of the unbroken GOOD run
+    that permits a release, None outside one. A `busy` point looks at its limits at every reading.
+    """
+
+    value: int | None
+    raw: Quality
+    quality: Quality
+    sampled_ms: int
+    level: int
+    last: int | None
+    guarded_ms: int
+    below_ms: int | None
+    busy: bool
+
+
+class Moved(NamedTuple):
+    """A reading that may concern a limit; one that is not the newest may raise but not clear.
+
+    `raw` is what the wire said, `quality` what it counts as.
+    """
+
+    plan: PointPlan
+    value: int | None
+    raw: Quality
+    quality: Quality
+    newest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PointsDurable:
+    """`over` are the points whose OVER_RANGE is latched, with the ms since when."""
+
+    over: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PointsVolatile:
+    """Values, deadlines, and `raised`: the points at or above a limit."""
+
+    live: dict[str, Live] = field(default_factory=dict)
+    wheel: Wheel = field(default_factory=Wheel)
+    raised: frozenset[str] = frozenset()
+
+
+def permits(plan: PointPlan, value: int) -> bool:
+    """Say whether a GOOD value permits a release: below restore, and running where off trips."""
+    return value < plan.restore and not (plan.offs and value == 0)
+
+
+def level_of(plan: PointPlan, value: int) -> int:
+    """Return the highest limit that a value has reached: 0 none … 4 withdraw."""
+    level = 0
+    for each, limit in plan.rises:
+        if value >= limit:
+            level = each
+    return level
+
+
+def is_open(draft: "Draft", point_id: str) -> bool:
+    """Say whether a calibration or bypass of the point is in force: named and on disk."""
+    calibration = draft.durable.calibrations.open.get(point_id)
+    bypass = draft.durable.interlock.bypasses.get(point_id)
+    return (calibration is not None and draft.is_on_disk(calibration.index)) or (
+        bypass is not None and draft.is_on_disk(bypass.index)
+    )
+
+
+def overlay(draft: "Draft", point_id: str, raw: Quality) -> Quality:
+    """Return what a wire quality counts as, given the OVER_RANGE latch and open acts."""
+    durable = draft.durable
+    if point_id in durable.points.over:
+        return Quality.OVER_RANGE
+    if not is_open(draft, point_id):
+        return raw
+    return Quality.CALIBRATION if point_id in durable.calibrations.open else Quality.INHIBITED
+
+
+def meet(draft: "Draft") -> None:
+    """Make room for points that a new mine brings and drop those that it lost."""
+    if draft.plan is draft.volatile.plan:
+        return
+    live = draft.own_live()
+    for point_id in draft.plan.points:
+        if point_id not in live:
+            _forget(draft, live, point_id)
+    for point_id in [each for each in live if each not in draft.plan.points]:
+        del live[point_id]
+
+
+def observe(draft: "Draft") -> None:
+    """Take the image's samples; find the points whose deadline has come."""
+    _take(draft)
+    _collect_due(draft)
+
+
+def forget_all(draft: "Draft") -> None:
+    """Make every point STALE, as if it had never spoken: a start or a gap in time.
+
+    Fault limits run from now: a point that is not GOOD within its own counts as lost.
+    """
+    live = draft.own_live()
+    for point_id in draft.plan.points:
+        _forget(draft, live, point_id)
+
+
+def refresh(draft: "Draft", point_id: str, *, guarded: bool = False) -> None:
+    """Look again at what the point counts as: an act on it began, came into force or ended.
+
+    `guarded` says that its fault limit runs anew from now (the end of a calibration or bypass).
+    """
+    now_ms = draft.image.now_ms
+    live = draft.own_live()
+    before = live[point_id]
+    quality = overlay(draft, point_id, before.raw)
+    live[point_id] = before._replace(
+        quality=quality,
+        guarded_ms=now_ms if guarded else before.guarded_ms,
+        below_ms=None if quality in _OPEN else before.below_ms,
+        busy=True,
+    )
+    draft.wheel.schedule(point_id, now_ms)
+
+
+def latch_over(draft: "Draft", plan: PointPlan) -> None:
+    """Latch OVER_RANGE: a head that falls back from beyond its range is not believed again.
+
+    Source: a catalytic head reads low far above its range (reliability catalogue, fault 21).
+    """
+    if plan.id not in draft.durable.points.over:
+        draft.emit("over_range_latched", point=plan.id, zone=plan.zone)
+        refresh(draft, plan.id)
+
+
+def _forget(draft: "Draft", live: dict[str, Live], point_id: str) -> None:
+    now_ms = draft.image.now_ms
+    before = live.get(point_id)
+    live[point_id] = Live(
+        value=None,
+        raw=Quality.STALE,
+        quality=overlay(draft, point_id, Quality.STALE),
+        sampled_ms=NEVER_MS if before is None else before.sampled_ms,
+        level=0 if before is None else before.level,
+        last=None if before is None else before.last,
+        guarded_ms=now_ms,
+        below_ms=None,
+        busy=True,
+    )
+    draft.wheel.schedule(point_id, now_ms)
+
+
+def _take(draft: "Draft") -> None:
+    """Take every reading in order; the common case is written out, for it runs 2 000 times a s."""
+    samples = draft.image.samples
+    if not samples:
+        return
+    plans = draft.plan.points
+    now_ms = draft.image.now_ms
+    live = draft.own_live()
+    for _, stamped_ms, readings in samples:
+        sampled_ms = min(stamped_ms, now_ms)
+        for reading in readings:
+            point_id, value, quality = reading
+            plan = plans.get(point_id)
+            if plan is None:
+                continue
+            before = live[point_id]
+            if (
+                quality == 0
+                and not before.busy
+                and value is not None
+                and plan.quiet_low <= value < plan.quiet_high
+                and before.sampled_ms <= sampled_ms >= now_ms - plan.stale_ms
+            ):
+                below_ms = before.below_ms
+                live[point_id] = Live(
+                    value, _GOOD, _GOOD, sampled_ms, 0, value, sampled_ms, below_ms, False
+                )
+            else:
+                _take_moved(draft, plan, reading, sampled_ms)
+
+
+def _take_moved(draft: "Draft", plan: PointPlan, reading: Reading, sampled_ms: int) -> None:
+    """Take a reading that may concern a limit; an old one may raise but never overwrites."""
+    raw = Quality(reading.quality)
+    if raw is _GOOD and reading.value is None:
+        raw = Quality.IMPLAUSIBLE
+    before = draft.live[plan.id]
+    oldest_ms = max(before.sampled_ms, draft.image.now_ms - plan.stale_ms)
+    newest = sampled_ms >= oldest_ms
+    quality = overlay(draft, plan.id, raw)
+    draft.moved.append(Moved(plan, reading.value, raw, quality, newest))
+    if not newest:
+        return
+    draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms)
+    if raw is _GOOD and before.raw is not _GOOD:
+        draft.wheel.schedule(plan.id, sampled_ms + plan.stale_ms + 1)
+    elif raw is not _GOOD and before.raw is _GOOD:
+        draft.wheel.schedule(plan.id, draft.image.now_ms)
+
+
+def _after(moved: Moved, before: Live, at_ms: int) -> Live:
+    plan, value, raw, quality, _ = moved
+    level, last, guarded_ms, below_ms = before.level, before.last, before.guarded_ms, None
+    if raw is _GOOD and value is not None:
+        last = value
+        if quality not in _OPEN:
+            guarded_ms = at_ms
+            if permits(plan, value):
+                below_ms = at_ms if before.below_ms is None else before.below_ms
+        if quality is _GOOD:
+            level = level_of(plan, value)
+    if quality is Quality.OVER_RANGE:
+        level = OVER_LEVEL
+    shown = value if raw in _WITH_VALUE else None
+    return Live(shown, raw, quality, at_ms, level, last, guarded_ms, below_ms, True)
+
+
+def _collect_due(draft: "Draft") -> None:
+    """Make overdue points STALE; leave those that do not guard their place to `fault.decide`."""
+    now_ms = draft.image.now_ms
+    plans = draft.plan.points
+    for point_id in draft.wheel.due(now_ms):
+        plan = plans.get(point_id)
+        if plan is None:
+            continue
+        live = draft.live[point_id]
+        stale_ms = live.sampled_ms + plan.stale_ms
+        if live.raw is _GOOD and now_ms > stale_ms:
+            draft.own_live()[point_id] = live._replace(
+                value=None,
+                raw=Quality.STALE,
+                quality=overlay(draft, point_id, Quality.STALE),
+                below_ms=None,
+                busy=True,
+            )
+        elif live.raw is _GOOD and live.quality not in _OPEN:
+            draft.wheel.schedule(point_id, stale_ms + 1)
+            continue
+        draft.checks.append(point_id)
+
+
+def settle(draft: "Draft", plan: PointPlan, *, busy: bool) -> None:
+    """Note after a decision whether the point's next quiet reading concerns anybody."""
+    live = draft.live[plan.id]
+    if live.busy and not busy:
+        draft.own_live()[plan.id] = live._replace(busy=False)
+    raised = draft.volatile.points.raised
+    if (live.level > 0) != (plan.id in raised):
+        changed = raised | {plan.id} if live.level > 0 else raised - {plan.id}
+        draft.update_volatile(points=replace(draft.volatile.points, raised=changed))
+
+
+def _latched(durable: "Durable", event: Event) -> "Durable":
+    over = with_entry(durable.points.over, event.data["point"], event.now_ms)
+    return replace(durable, points=replace(durable.points, over=over))
+
+
+def _unlatched(durable: "Durable", event: Event) -> "Durable":
+    over = without(durable.points.over, event.data["point"])
+    return replace(durable, points=replace(durable.points, over=over))
+
+
+FOLDS: dict[str, Fold] = {"over_range_latched": _latched, "over_range_unlatched": _unlatched}

@@ -1,0 +1,103 @@
+"""Proof: an independent input must show that an output acted.
+
+A cut is proved by the feed state reading 0, a siren or horn by its sounder state reading 1, GOOD
+and sampled after the level was first wanted, within the output's `proof_within_ms`. Otherwise
+断电失败(拒动): a failed-actuation alarm, and for a cut the switch upstream cuts. A feed that is
+live again while the cut is latched is 馈电异常 and cuts upstream too. A feed that is merely off is
+no trip.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from minewatch.core import alarm, interlock
+from minewatch.core.interlock import Want
+from minewatch.core.points import Live
+from minewatch.model.alarm import AlarmKind
+from minewatch.model.mine import Output, OutputRole
+from minewatch.model.quality import Quality
+
+if TYPE_CHECKING:
+    from minewatch.core.draft import Draft
+
+
+def decide(draft: "Draft") -> None:
+    """Compare the proofs with the levels that were wanted in earlier cycles."""
+    wants = draft.volatile.interlock.wants
+    changed: dict[str, Want] = {}
+    for output_id, want in wants.items():
+        output = draft.plan.driven.get(output_id)
+        if output is None or output.proof is None or not _acts(output, want):
+            continue
+        after = _proved(draft, output, want)
+        if after is not want:
+            changed[output_id] = after
+    if changed:
+        _set(draft, {**wants, **changed})
+
+
+def note(draft: "Draft", table: Mapping[str, bool]) -> None:
+    """Note since when each level is wanted; a new level begins unproved and ends old failures."""
+    wants = draft.volatile.interlock.wants
+    changed: dict[str, Want] = {}
+    for output_id, energised in table.items():
+        want = wants.get(output_id)
+        if want is None or want.energised is not energised:
+            changed[output_id] = Want(energised, draft.image.now_ms)
+            alarm.clear(draft, AlarmKind.FAILED_ACTUATION, output_id)
+            alarm.clear(draft, AlarmKind.FEED_ABNORMAL, output_id)
+    if changed or len(wants) != len(table):
+        _set(draft, {each: changed.get(each) or wants[each] for each in table})
+
+
+def _acts(output: Output, want: Want) -> bool:
+    """Say whether the wanted level is the one that must be proved."""
+    return want.energised is (output.role is not OutputRole.POWER_CUT)
+
+
+def _proved(draft: "Draft", output: Output, want: Want) -> Want:
+    assert output.proof is not None
+    live = draft.live.get(output.proof)
+    value = 1 if want.energised else 0
+    agrees = _says(live, value, want.since_ms)
+    if want.proved:
+        _watch_feed(draft, output, live, want)
+        return want
+    if agrees:
+        alarm.clear(draft, AlarmKind.FAILED_ACTUATION, output.id)
+        return replace(want, proved=True, failed=False)
+    if want.failed or draft.image.now_ms - want.since_ms < output.proof_within_ms:
+        return want
+    alarm.raise_(draft, AlarmKind.FAILED_ACTUATION, output.id, zone=output.zone)
+    _cut_upstream(draft, output)
+    return replace(want, failed=True)
+
+
+def _watch_feed(draft: "Draft", output: Output, live: Live | None, want: Want) -> None:
+    """After a proved cut, a GOOD feed reading of 1 says that power is back behind our back."""
+    if output.role is not OutputRole.POWER_CUT:
+        return
+    if _says(live, 1, want.since_ms):
+        alarm.raise_(draft, AlarmKind.FEED_ABNORMAL, output.id, zone=output.zone)
+        _cut_upstream(draft, output)
+    elif _says(live, 0, want.since_ms):
+        alarm.clear(draft, AlarmKind.FEED_ABNORMAL, output.id)
+
+
+def _says(live: Live | None, value: int, since_ms: int) -> bool:
+    return (
+        live is not None
+        and live.quality is Quality.GOOD
+        and live.value == value
+        and live.sampled_ms >= since_ms
+    )
+
+
+def _cut_upstream(draft: "Draft", output: Output) -> None:
+    if output.role is OutputRole.POWER_CUT and output.upstream:
+        interlock.demand(draft, "upstream", output.id, (), (output.upstream,))
+
+
+def _set(draft: "Draft", wants: Mapping[str, Want]) -> None:
+    draft.update_volatile(interlock=replace(draft.volatile.interlock, wants=wants))

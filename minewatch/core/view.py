@@ -1,0 +1,159 @@
+"""What a watcher sees: the frame's sections as plain dicts, codes and integers (ARCHITECTURE §4)."""
+
+from typing import Any
+
+from minewatch.core import alarm, headcount, people, release, withdrawal
+from minewatch.core.draft import Draft
+from minewatch.core.interlock import Cause
+from minewatch.core.points import NEVER_MS, Live
+from minewatch.core.state import State
+from minewatch.model.image import Image
+from minewatch.model.mine import Mine, OutputRole
+
+_STANDING = ("not_good:", "not_below_restore:", "feed_not_off:", "last_head:")
+"""Reasons that say that the condition of a cause still stands."""
+
+
+def view(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+    """Return the sections of a full frame at `now_ms`, on the clock of the images."""
+    return {
+        "points": {each: _point(live) for each, live in state.volatile.points.live.items()},
+        **_small(mine, state, now_ms),
+    }
+
+
+def changed(mine: Mine, before: State, state: State, now_ms: int) -> dict[str, Any]:
+    """Return the same sections with only those points that differ from `before`; None: gone.
+
+    The other sections are small and stand whole.
+    """
+    old, new = before.volatile.points.live, state.volatile.points.live
+    moved: dict[str, Any] = {
+        each: _point(live) for each, live in new.items() if old.get(each) is not live
+    }
+    moved.update({each: None for each in old if each not in new})
+    return {"points": moved, **_small(mine, state, now_ms)}
+
+
+def _small(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+    durable = state.durable
+    return {
+        "outputs": _outputs(mine, state),
+        "causes": _causes(mine, state, now_ms),
+        "alarms": {each.id: _alarm(state, each) for each in durable.alarms.items.values()},
+        **headcount.view(mine, state, now_ms),
+        **people.view(mine, state, now_ms),
+        **withdrawal.view(mine, state, now_ms),
+        **_acts(state),
+        "horn": state.volatile.alarms.horn,
+        "silenced_until_ms": durable.alarms.silenced_until_ms,
+    }
+
+
+def _point(live: Live) -> dict[str, Any]:
+    return {
+        "value": live.value,
+        "quality": live.quality.name,
+        "sampled_ms": None if live.sampled_ms == NEVER_MS else live.sampled_ms,
+        "last": live.last,
+        "level": live.level,
+    }
+
+
+def _outputs(mine: Mine, state: State) -> dict[str, Any]:
+    held = state.durable.interlock.held
+    volatile = state.volatile.interlock
+    shown = {}
+    for output in mine.outputs:
+        want = volatile.wants.get(output.id)
+        read_back = volatile.read_backs.get(output.id)
+        shown[output.id] = {
+            "wanted": None if want is None else want.energised,
+            "energised": None if read_back is None else read_back.energised,
+            "proved": want is not None and want.proved,
+            "causes": list(held.get(output.id, ())) if output.role is OutputRole.POWER_CUT else [],
+            "since_ms": None if want is None else want.since_ms,
+            "failed": want is not None and want.failed,
+        }
+    return shown
+
+
+def _causes(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+    """Return each latched cause with every reason why it may not end yet."""
+    causes = state.durable.interlock.causes
+    if not causes:
+        return {}
+    look = Draft(mine, state, Image(0, now_ms, 0, False, state.durable.index))
+    return {each.id: _cause(each, release.reasons_of(look, each)) for each in causes.values()}
+
+
+def _cause(cause: Cause, reasons: list[str]) -> dict[str, Any]:
+    return {
+        "kind": cause.kind,
+        "points": list(cause.points),
+        "outputs": list(cause.outputs),
+        "since_ms": cause.since_ms,
+        "first_out": cause.first_out,
+        "active": any(each.startswith(_STANDING) for each in reasons),
+        "ready": not reasons,
+        "reasons": reasons,
+    }
+
+
+def _alarm(state: State, each: alarm.Alarm) -> dict[str, Any]:
+    return {
+        "kind": str(each.kind),
+        "priority": each.priority,
+        "source": each.source,
+        "zone": each.zone,
+        "value": each.value,
+        "limit": each.limit,
+        "peak": alarm.peak_of(state.volatile.alarms.peaks, each),
+        "raised_ms": each.raised_ms,
+        "raised_wall_ms": each.raised_wall_ms,
+        "state": str(each.state),
+        "active": each.active,
+        "acknowledged_by": each.acknowledged_by,
+        "closed": each.closed,
+        "first_out": each.first_out,
+        "occurrences": each.occurrences,
+        "planned": each.planned,
+    }
+
+
+def _acts(state: State) -> dict[str, Any]:
+    durable = state.durable
+    return {
+        "calibrations": {
+            each.point: {
+                "by": each.by,
+                "started_ms": each.started_ms,
+                "until_ms": each.until.ms,
+                "extended": each.extended,
+            }
+            for each in durable.calibrations.open.values()
+        },
+        "hand_covers": {
+            each.point: {
+                "by": each.by,
+                "checker": each.checker,
+                "next_ms": each.next.ms,
+                "until_ms": each.until.ms,
+            }
+            for each in durable.interlock.covers.values()
+        },
+        "bypasses": {
+            each.point: {"by": each.by, "second": each.second, "until_ms": each.until.ms}
+            for each in durable.interlock.bypasses.values()
+        },
+        "approvals": {
+            each.id: {
+                "kind": each.kind,
+                "by": each.by,
+                "origin": each.origin,
+                "arguments": dict(each.arguments),
+                "until_ms": each.until.ms,
+            }
+            for each in durable.approvals.open.values()
+        },
+    }

@@ -1,0 +1,71 @@
+"""A wheel of deadlines: who is due when, in buckets, so that an idle cycle looks at nothing.
+
+`Wheel` is the frozen part of the state; `Turning` is one step's working copy of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+BUCKET_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """`at` is each id's one deadline in ms; an entry of a bucket that disagrees with it is void."""
+
+    at: Mapping[str, int] = field(default_factory=dict)
+    buckets: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Turning:
+    """A wheel being turned; copies what it changes."""
+
+    __slots__ = ("_added", "_at", "_buckets", "_wheel")
+
+    def __init__(self, wheel: Wheel) -> None:
+        self._wheel = wheel
+        self._at: dict[str, int] | None = None
+        self._buckets: dict[int, tuple[str, ...]] | None = None
+        self._added: dict[int, list[str]] = {}
+
+    def schedule(self, name: str, due_ms: int) -> None:
+        """Give `name` its one deadline; an earlier entry of it becomes void."""
+        if self._at is None:
+            self._at = dict(self._wheel.at)
+        self._at[name] = due_ms
+        self._added.setdefault(due_ms // BUCKET_MS, []).append(name)
+
+    def due(self, now_ms: int) -> list[str]:
+        """Return who is due by now, each once, and forget them until they are scheduled again."""
+        newest = now_ms // BUCKET_MS
+        buckets = self._merged()
+        reached = sorted(bucket for bucket in buckets if bucket <= newest)
+        if not reached:
+            return []
+        at = dict(self._wheel.at) if self._at is None else self._at
+        found: list[str] = []
+        for bucket in reached:
+            names = dict.fromkeys(buckets.pop(bucket))
+            standing = [name for name in names if at.get(name, -1) // BUCKET_MS == bucket]
+            later = tuple(name for name in standing if at[name] > now_ms)
+            if later:
+                buckets[bucket] = later
+            found.extend(name for name in standing if at[name] <= now_ms)
+        for name in found:
+            del at[name]
+        self._at, self._buckets = at, buckets
+        return found
+
+    def frozen(self) -> Wheel:
+        """Return the wheel as it stands now."""
+        if self._at is None:
+            return self._wheel
+        return Wheel(self._at, self._merged())
+
+    def _merged(self) -> dict[int, tuple[str, ...]]:
+        buckets = dict(self._wheel.buckets) if self._buckets is None else self._buckets
+        for bucket, names in self._added.items():
+            buckets[bucket] = (*buckets.get(bucket, ()), *names)
+        self._added = {}
+        self._buckets = buckets
+        return buckets
