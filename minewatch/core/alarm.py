@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GONE_MAX = 500
 FIRST_OUT_MS = 10_000
 CLOSE_OUT_PRIORITY_MAX = 2
-"""Alarms of priority 1 and 2 are closed out with cause and measure; the others leave by clearing."""
+"""Priorities 1 and 2 are closed out with cause and measure; the others leave by clearing."""
 
 _ACTIVE = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED})
 _UNANSWERED = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED})

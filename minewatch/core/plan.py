@@ -14,6 +14,8 @@ STALE_SCANS = 3
 STALE_MS_MIN = 2_000
 STALE_MS_MAX = 10_000
 
+Wired = Mapping[tuple[str, Condition], tuple[str, ...]]
+
 _EVER = 2**62
 """Beyond every value that a register can hold: a limit that nothing reaches."""
 
@@ -91,7 +93,8 @@ class Plan:
 
 def build(mine: Mine) -> Plan:
     """Return the plan of `mine`."""
-    points = {point.id: _point_plan(mine, point) for point in mine.points}
+    wired = _wired(mine)
+    points = {point.id: _point_plan(mine, point, wired) for point in mine.points}
     methane = [p for p in points.values() if p.is_methane]
     by_zone = _grouped((p.zone, p.id) for p in methane)
     roles = DRIVEN[mine.mode]
@@ -113,12 +116,12 @@ def _guards(
     return wired or by_zone.get(output.zone, ())
 
 
-def _point_plan(mine: Mine, point: Point) -> PointPlan:
+def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
     bus = mine.bus(mine.device(point.device).bus)
     limits = point.limits
-    trips = _outputs_of(mine, point.id, Condition.TRIP)
-    faults = _outputs_of(mine, point.id, Condition.FAULT)
-    offs = _outputs_of(mine, point.id, Condition.OFF)
+    trips = wired.get((point.id, Condition.TRIP), ())
+    faults = wired.get((point.id, Condition.FAULT), ())
+    offs = wired.get((point.id, Condition.OFF), ())
     levels = (limits.pre_alarm, limits.alarm, limits.trip, limits.withdraw)
     rises = tuple((n, limit) for n, limit in enumerate(levels, start=1) if limit is not None)
     clear = _first(limits.clear, limits.alarm, limits.restore, limits.trip, limits.withdraw)
@@ -149,14 +152,14 @@ def _point_plan(mine: Mine, point: Point) -> PointPlan:
     )
 
 
-def _outputs_of(mine: Mine, point_id: str, condition: Condition) -> tuple[str, ...]:
-    return _merged(
-        *(
-            interlock.outputs
-            for interlock in mine.interlocks
-            if any(c.point == point_id and c.condition is condition for c in interlock.causes)
-        )
-    )
+def _wired(mine: Mine) -> Wired:
+    """Return the outputs that each point demands under each condition."""
+    wired: dict[tuple[str, Condition], tuple[str, ...]] = {}
+    for interlock in mine.interlocks:
+        for cause in interlock.causes:
+            key = (cause.point, cause.condition)
+            wired[key] = _merged(wired.get(key, ()), interlock.outputs)
+    return wired
 
 
 def _merged(*groups: tuple[str, ...]) -> tuple[str, ...]:

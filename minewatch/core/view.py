@@ -1,4 +1,4 @@
-"""What a watcher sees: the frame's sections as plain dicts, codes and integers (ARCHITECTURE §4)."""
+"""What a watcher sees: the frame's sections as plain dicts of codes and integers (§4)."""
 
 from typing import Any
 
