@@ -1,0 +1,86 @@
+// The table of points: value, limit, age or quality, and the last minutes. What is not normal
+// comes first, whatever tab is open.
+
+import { byId, h, keyed, setAttribute, setText } from "./dom.js";
+import { limitWords, number, trust } from "./format.js";
+import { PRIORITY_OF_LEVEL, sign } from "./shapes.js";
+import { drawSparkline, sparkline } from "./spark.js";
+import { quality, store } from "./store.js";
+import { t } from "./text.js";
+
+const TABS = ["methane", "other", "switches"];
+let tab = "methane";
+let onOpen = () => {};
+
+const tabOf = (point) => (point.kind === "methane" ? "methane" : point.switch || point.kind.startsWith("gate") ? "switches" : "other");
+
+export function buildGas(open) {
+  onOpen = open;
+}
+
+export function dressGas() {
+  const buttons = TABS.map((each) => h("button", {
+    class: "tab", "aria-pressed": String(each === tab), text: t(`page.tab_${each}`),
+    onclick: () => {
+      tab = each;
+      dressGas();
+      drawGas(true);
+    },
+  }));
+  byId("gas-tabs").replaceChildren(...buttons);
+}
+
+export function isNormal(point, reading) {
+  return !reading || (reading.level === 0 && quality(reading) === "good");
+}
+
+function rank(point, reading) {
+  if (!reading) return 9;
+  if (reading.level > 0) return 4 - reading.level;
+  return quality(reading) === "good" ? 9 : 5;
+}
+
+export function drawGas(withSparks) {
+  const readings = store.view.points;
+  const shown = store.mine.points
+    .map((point, index) => ({ point, index, reading: readings[point.id], rank: rank(point, readings[point.id]) }))
+    .filter(({ point, rank }) => tabOf(point) === tab || rank < 9)
+    .sort((a, b) => a.rank - b.rank || a.index - b.index);
+  keyed(byId("gas-list"), shown, (each) => each.point.id, create,
+    (row, each) => update(row, each, withSparks));
+}
+
+function create({ point }) {
+  const spark = point.switch ? null : sparkline();
+  const limits = limitWords(point);
+  const row = {
+    mark: h("span", { class: "level" }), value: h("b", { class: "value" }), trust: h("span", { class: "trust" }),
+    spark, level: null,
+  };
+  row.element = h("button", {
+    class: "point", type: "button", title: `${point.id} · ${point.citation}`, onclick: () => onOpen(point.id),
+  },
+    row.mark,
+    h("span", { class: "name", text: point.name }),
+    spark ? spark.element : h("span"),
+    row.value,
+    h("span", { class: "unit", text: point.unit }),
+    h("span", { class: "limits", text: limits.map(([, value]) => value).join(" / ") }),
+    row.trust);
+  return row;
+}
+
+function update(row, { point, reading }, withSparks) {
+  const level = reading?.level ?? 0;
+  const state = trust(reading);
+  if (row.level !== level) {
+    row.level = level;
+    row.mark.replaceChildren(...(level ? [sign(PRIORITY_OF_LEVEL[level])] : []));
+  }
+  const known = reading && reading.value !== null;
+  setText(row.value, known ? number(point, reading.value) : "—");
+  setText(row.trust, state.words);
+  setAttribute(row.element, "data-level", level || null);
+  setAttribute(row.element, "data-trust", state.bad ? "bad" : state.calibrating ? "calibration" : state.old ? "old" : null);
+  if (row.spark && withSparks) drawSparkline(row.spark, point);
+}

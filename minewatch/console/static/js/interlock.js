@@ -1,0 +1,124 @@
+// Interlocks: each power-cut output, the causes that hold it, why it may not yet be released.
+
+import { act } from "./dialogs.js";
+import { feedIsLive } from "./alarms.js";
+import { byId, h, keyed, setAttribute, setText } from "./dom.js";
+import { clock, number, reason, subject, withUnit } from "./format.js";
+import { store, toWallMs } from "./store.js";
+import { first, t } from "./text.js";
+
+export function drawInterlock() {
+  const outputs = store.mine.outputs.filter((each) => each.role === "power_cut")
+    .map((output, index) => ({ output, index, state: store.view.outputs[output.id] }))
+    .sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+  keyed(byId("interlock-list"), outputs, (each) => each.output.id, create, update);
+}
+
+const rank = ({ state }) => (state?.failed ? 0 : state?.wanted === false ? 1 : 2);
+
+function create({ output }) {
+  const row = {
+    lamp: h("span", { class: "lamp" }), state: h("span", { class: "state" }), feed: h("span", { class: "feed" }),
+    causes: h("div", { class: "causes" }),
+    release: h("button", { onclick: () => release(output.id) }),
+    hand: h("button", { onclick: () => handValue(output.id) }),
+    cut: h("button", { class: "quiet", onclick: () => cut(output) }),
+  };
+  row.element = h("div", { class: "output" },
+    row.lamp, h("span", { class: "name", text: output.name, title: output.cuts.map((each) => each.name).join("、") }), row.state, row.feed,
+    h("span", { class: "buttons" }, row.hand, row.release, row.cut), row.causes);
+  return row;
+}
+
+function update(row, { output, state }) {
+  const held = state?.wanted === false;
+  setAttribute(row.element, "data-state", state?.failed ? "failed" : held ? "cut" : null);
+  setText(row.state, state?.failed ? t("alarm_kind.failed_actuation") : held ? t("page.output_cut", { time: clock(toWallMs(state.since_ms)) }) : t("page.output_free"));
+  const reading = output.proof ? store.view.points[output.proof] : null;
+  setText(row.feed, reading?.value === null || !reading ? t("page.feed_unknown") : feedIsLive(output) ? t("page.feed_live") : t("page.feed_dead"));
+  setText(row.release, t("command.release"));
+  setText(row.hand, t("command.hand_value"));
+  setText(row.cut, t("command.cut"));
+  row.release.hidden = row.hand.hidden = !held;
+  row.cut.hidden = held;
+  const causes = (state?.causes ?? []).map((id) => ({ id, cause: store.view.causes[id] })).filter(({ cause }) => cause);
+  keyed(row.causes, causes, (each) => each.id, createCause, updateCause);
+}
+
+function createCause() {
+  const row = { mark: h("span", { class: "first-out" }), what: h("b"), reasons: h("span", { class: "why" }) };
+  row.element = h("p", {}, row.mark, row.what, row.reasons);
+  return row;
+}
+
+const causeWords = (cause) => first([`cause_kind.${cause.kind}`, `page.cause_kind.${cause.kind}`], cause.kind);
+
+function updateCause(row, { cause }) {
+  setText(row.mark, cause.first_out ? t("page.first_out") : "");
+  setText(row.what, `${causeWords(cause)} ${cause.points.map(subject).join("、")}`.trim());
+  const waits = (cause.reasons ?? []).map(reason).join("；");
+  setText(row.reasons, cause.ready ? t("page.ready_for_release") : waits || t("page.not_ready"));
+  setAttribute(row.element, "data-ready", cause.ready === true);
+}
+
+const causesOf = (id) => (store.view.outputs[id]?.causes ?? []).map((each) => store.view.causes[each]).filter(Boolean);
+
+function release(id) {
+  const output = store.mine.output.get(id);
+  const causes = causesOf(id);
+  const reasons = [...new Set(causes.flatMap((cause) => cause.reasons ?? []))];
+  act({
+    kind: "release",
+    wide: true,
+    title: t("page.release_title", { output: output.name }),
+    intro: [
+      h("ul", { class: "checklist" }, ...causes.map((cause) => h("li", { "data-ready": cause.ready === true },
+        h("b", { text: `${causeWords(cause)} ${cause.points.map(subject).join("、")}`.trim() }), h("span", { text: cause.ready ? t("page.ready_for_release") : "" })))),
+      ...(reasons.length ? [h("p", { class: "about", text: t("page.still_against") }), h("ul", { class: "against" }, ...reasons.map((each) => h("li", { text: reason(each) })))] : []),
+      h("p", { class: "about", text: t("page.release_means") }),
+    ],
+    build: () => ({ args: { outputs: [id] } }),
+  });
+}
+
+// A gas checker's reading from the place, asked for in the unit of its kind.
+function handValue(id) {
+  const points = [...new Set(causesOf(id).flatMap((cause) => cause.points))].map((each) => store.mine.point.get(each)).filter(Boolean);
+  if (!points.length) return;
+  const checkers = Object.entries(store.mine.staff).filter(([, each]) => each.role === "gas_checker");
+  act({
+    kind: "hand_value",
+    title: t("command.hand_value"),
+    fields: [
+      { name: "point", label: t("page.place"), options: points.map((each) => [each.id, `${each.name} (${each.unit || t(`kind.${each.kind}`)})`]) },
+      { name: "value", label: t("page.measured"), required: true, inputmode: "decimal",
+        hint: points.map((each) => (each.limits.restore === undefined ? "" : t("page.restore_below", { limit: withUnit(each, each.limits.restore) }))).find(Boolean) },
+      { name: "checker", label: t("role.gas_checker"), options: [["", "—"], ...checkers.map(([code, each]) => [code, `${code} ${each.name ?? ""}`])] },
+    ],
+    build: ({ point, value, checker }) => {
+      const meant = store.mine.point.get(point);
+      const typed = Number(value.replace(",", "."));
+      if (!value || !Number.isFinite(typed) || typed < 0) throw { code: "number", words: t("page.not_a_number", { value }) };
+      const units = Math.round(typed * 10 ** meant.decimals);
+      if (Math.abs(units / 10 ** meant.decimals - typed) > 1e-9) {
+        throw { code: "number", words: t("page.too_many_decimals", { example: number(meant, units) }) };
+      }
+      return { args: { point, value: units, ...(checker ? { checker } : {}) } };
+    },
+  });
+}
+
+function cut(output) {
+  const zone = store.view.headcount?.zones?.[output.zone];
+  act({
+    kind: "cut",
+    danger: true,
+    title: t("page.cut_title", { output: output.name }),
+    intro: [
+      h("p", { class: "about", text: t("page.cut_loads", { loads: output.cuts.map((each) => each.name).join("、") || "—" }) }),
+      h("p", { class: "about", text: t("page.cut_people", { zone: subject(output.zone), n: zone ? (zone.hi ?? zone.lo) : "—" }) }),
+    ],
+    fields: [{ name: "reason", label: t("page.reason_text"), required: true }],
+    build: ({ reason: text }) => ({ args: { output: output.id }, text }),
+  });
+}
