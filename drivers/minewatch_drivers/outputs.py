@@ -31,6 +31,7 @@ class _Run:
         self.written: tuple[bool, ...] | None = None
         self.refresh_us = 0
         self.check_us = 0
+        self.misses = 0
 
 
 class _Task:
@@ -89,7 +90,7 @@ class Bank:
         self._beat = 0
         self._streak = 0
         self._retry_us = 0
-        self._refused: Levels | None = None
+        self._seen: Levels | None = None
 
     def reset(self, now_us: int) -> None:
         """A new connection: nothing is known to be written any more."""
@@ -103,8 +104,8 @@ class Bank:
 
     def next_task(self, now_us: int, wanted: Levels | None) -> _Task | None:
         """Return what to ask now; changes first, then heartbeat, refresh and read-backs."""
-        if wanted is not None and wanted is not self._refused:
-            self._changed_since_refusal(wanted)
+        if wanted is not None and wanted is not self._seen:
+            self._note_change(wanted)
         if now_us < self._retry_us:
             return None
         task = None if wanted is None else self._changed(wanted)
@@ -131,32 +132,38 @@ class Bank:
 
     def answered(self, task: _Task, pdu: bytes, first_us: int, now_us: int) -> None:
         """Take the answer to `task`."""
-        self._streak = 0
-        self._retry_us = 0
         self.state.answered()
         run = task.run
+        if run is not None and not task.levels:
+            self._read_back(run, pdu, first_us, now_us)
+            return
+        self._streak = 0
+        self._retry_us = 0
         if run is None:
             self._feed_us = first_us + self.refresh_us
-        elif task.levels:
+        else:
             run.written = task.levels
             run.refresh_us = first_us + self.refresh_us
             run.check_us = 0
-        else:
-            self._read_back(run, pdu, first_us, now_us)
 
     def unanswered(self, task: _Task, now_us: int, first_us: int) -> None:
         """Nothing came: try again at once, then more and more seldom."""
-        wait = RETRY_US << min(self._streak - 1, 8) if self._streak else 0
-        self._retry_us = now_us + min(wait, BACK_OFF_MAX_US)
-        self._streak += 1
         run = task.run
+        if run is not None and not task.levels:
+            self._missed(run, now_us, first_us)
+            return
+        self._retry_us = now_us + _wait_us(RETRY_US, self._streak)
+        self._streak += 1
         if run is not None:
-            if task.levels:
-                run.written = None
-                self._refused = None
-            run.check_us = now_us + self._scan_us
-            if self._streak > 1:
-                self._unknown(run, first_us)
+            run.written = None
+            run.check_us = min(run.check_us, now_us + self._scan_us) or now_us + self._scan_us
+
+    def _missed(self, run: _Run, now_us: int, first_us: int) -> None:
+        """The coils were not read: once more at once, then they are unknown."""
+        run.check_us = now_us + _wait_us(self._scan_us, run.misses)
+        run.misses += 1
+        if run.misses > 1:
+            self._unknown(run, first_us)
 
     def _changed(self, wanted: Levels) -> _Task | None:
         for run in self._runs:
@@ -182,9 +189,9 @@ class Bank:
                 return self._read(run)
         return None
 
-    def _changed_since_refusal(self, wanted: Levels) -> None:
+    def _note_change(self, wanted: Levels) -> None:
         """A changed level does not wait for a back-off."""
-        before, self._refused = self._refused, wanted
+        before, self._seen = self._seen, wanted
         if before is not None and any(before[each] != wanted[each] for each in self.outputs):
             self._retry_us = 0
 
@@ -192,6 +199,7 @@ class Bank:
         bits = modbus.unpack_bits(pdu[2:], len(run.outputs))
         for output, bit in zip(run.outputs, bits, strict=True):
             self._outbox.read_backs.append(ReadBack(output, bool(bit), first_us // 1000))
+        run.misses = 0
         run.check_us = now_us + self._scan_us
         if run.written is not None and bits != tuple(map(int, run.written)):
             run.written = None
@@ -232,6 +240,11 @@ class Bank:
     def _read(self, run: _Run) -> _Task:
         exchange = read_exchange(self._unit, Table.COIL, run.first, len(run.outputs))
         return _Task(self, exchange, run, ())
+
+
+def _wait_us(first_us: int, failures: int) -> int:
+    """Return the wait after a failure: none after the first, then doubling up to 5 s."""
+    return min(first_us << min(failures - 1, 8), BACK_OFF_MAX_US) if failures else 0
 
 
 def _levels(run: _Run, wanted: Levels) -> tuple[bool, ...]:
