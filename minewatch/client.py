@@ -24,7 +24,7 @@ LINE_BYTES_MAX = 4 * 1024 * 1024
 COMMAND_BYTES_MAX = 64 * 1024
 WAITING_MAX = 256
 BACK_OFF_FIRST_S = 0.2
-BACK_OFF_LAST_S = 5.0
+BACK_OFF_LAST_S = 1.0
 
 NESTED = frozenset({("headcount", "zones"), ("health", "buses")})
 """Tables within a section; any other entry of a section is replaced whole by a delta."""

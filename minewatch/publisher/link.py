@@ -146,6 +146,12 @@ class Link:
             current.over("stopped", "")
         self._thread.join(CONNACK_WITHIN_S)
 
+    def abandon(self) -> None:
+        """Leave without a word, so that the will says offline; blocks like `stop`."""
+        self._stopping.set()
+        self.cut()
+        self._thread.join(CONNACK_WITHIN_S)
+
     def _run(self) -> None:
         number, wait_s = 0, self._back_off_s[0]
         protocol = V5

@@ -49,7 +49,7 @@ class Standing:
     def _changed(self, mine: Mine, ident: str, entry: Mapping[str, Any], now: str) -> Change | None:
         view = alarm_view(mine, entry)
         kept = self._published.get(ident)
-        if kept is not None and kept["view"] == view:
+        if kept is not None and _without_peak(kept["view"]) == _without_peak(view):
             return None
         states = _moved(kept, view, view["raised"] or now if kept is None else now)
         self._keep(ident, {"view": view, "states": states})
@@ -68,6 +68,11 @@ class Standing:
             del self._published[ident]
         else:
             self._published[ident] = kept
+
+
+def _without_peak(view: Body) -> Body:
+    """Leave the running peak out: it goes with the next move, the values go with `live`."""
+    return {key: each for key, each in view.items() if key != "peak"}
 
 
 def _moved(kept: Mapping[str, Any] | None, view: Body, now: str) -> list[list[str]]:

@@ -107,9 +107,7 @@ def small_frame(**changes: Any) -> dict[str, Any]:
             }
             for name in ("T1", "T2")
         },
-        "outputs": {
-            "cut": {"wanted": True, "energised": True, "proved": True, "failed": False}
-        },
+        "outputs": {"cut": {"wanted": True, "energised": True, "proved": True, "failed": False}},
         "causes": {},
         "alarms": {},
         "headcount": {
@@ -255,8 +253,9 @@ class Broker:
         )
         deadline_s = time.monotonic() + 10
         while time.monotonic() < deadline_s:
-            with contextlib.suppress(OSError), socket.create_connection(
-                ("127.0.0.1", self.port), 1
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
             ):
                 return
             time.sleep(0.02)
@@ -308,7 +307,9 @@ class Listener:
 def subscriber(port: int, name: str = "county") -> Listener:
     """Return a connected subscriber to everything of the mine, with a session that lasts."""
     client = paho.Client(
-        CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv311,
+        CallbackAPIVersion.VERSION2,
+        name,
+        protocol=MQTTProtocolVersion.MQTTv311,
         clean_session=False,
     )
     client.reconnect_delay_set(1, 1)
@@ -460,3 +461,83 @@ def _small_mine() -> Callable[..., Mine]:
 @pytest.fixture(name="small_frame")
 def _small_frame() -> Callable[..., dict[str, Any]]:
     return small_frame
+
+
+class Proxy:
+    """A TCP line between publisher and broker that can be cut; it may refuse MQTT 5.
+
+    `refuse_v5` is the answer to a CONNECT of version 5: bytes, or empty to close without a word.
+    """
+
+    def __init__(self, port: int, refuse_v5: bytes | None = None) -> None:
+        self._target = port
+        self._refuse_v5 = refuse_v5
+        self._server: asyncio.Server | None = None
+        self._pumps: set[asyncio.Task[None]] = set()
+        self.connections = 0
+        self.refused = 0
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break every connection at once."""
+        for pump in self._pumps:
+            pump.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        first = await reader.read(4096)
+        if self._refuse_v5 is not None and b"MQTT\x05" in first:
+            self.refused += 1
+            writer.write(self._refuse_v5)
+            writer.close()
+            return
+        try:
+            back, forth = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        forth.write(first)
+        for source, sink in ((reader, forth), (back, writer)):
+            pump = asyncio.create_task(_pump(source, sink))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    try:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    except OSError:
+        pass
+    finally:
+        sink.close()
+
+
+@pytest.fixture
+async def make_proxy() -> AsyncIterator[Callable[..., Any]]:
+    """Return a maker of running proxies."""
+    proxies: list[Proxy] = []
+
+    async def make(port: int, refuse_v5: bytes | None = None) -> Proxy:
+        proxies.append(Proxy(port, refuse_v5))
+        await proxies[-1].start()
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        await proxy.stop()
+
+
+@pytest.fixture(name="Broker")
+def _broker_class() -> type[Broker]:
+    return Broker
