@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.model.canonical import encode
-from minewatch.record import DamageError
+from minewatch.record import DATABASE_ERRORS, DamageError
 from minewatch.record.journal_files import (
     VERSION,
     Sealed,
@@ -123,7 +123,9 @@ class Journal:
         """
         found: list[Sealed] = []
         for number in file_numbers(self._folder)[-2:]:
-            with suppress(sqlite3.Error, DamageError):  # `verify` tells what is damaged and where
+            with suppress(
+                *DATABASE_ERRORS, DamageError
+            ):  # `verify` tells what is damaged and where
                 found += _seal_leftovers(self._folder, number)
         return [each for each in found if each.name > after]
 
@@ -357,7 +359,7 @@ def _count_chunks(path: Path) -> int:
         database = open_reader(path)
         (count,) = database.execute("SELECT COUNT(*) FROM chunk").fetchone()
         database.close()
-    except (sqlite3.Error, OSError):
+    except (*DATABASE_ERRORS, OSError):
         return 0
     return int(count)
 

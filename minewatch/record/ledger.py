@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from minewatch.record import DamageError, RecordError, merkle
+from minewatch.record import DATABASE_ERRORS, DamageError, RecordError, merkle
 from minewatch.record.note import Checkpoint, Signer, check_origin, load_signer, parse_notes
 
 VERSION = 1
@@ -65,7 +65,7 @@ class Ledger:
                 if writable
                 else cls._open_reader(folder, path, origin)
             )
-        except sqlite3.DatabaseError as error:
+        except DATABASE_ERRORS as error:
             raise _as_record_error(path, error) from error
         except OSError as error:
             raise RecordError(f"{path}: {error}") from error
@@ -336,7 +336,7 @@ def _quote(path: Path) -> str:
     return path.absolute().as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def _as_record_error(path: Path, error: sqlite3.DatabaseError) -> RecordError:
+def _as_record_error(path: Path, error: Exception) -> RecordError:
     if isinstance(error, sqlite3.OperationalError):
         return RecordError(f"{path}: {error}")
     return DamageError(f"{path}: {error}")

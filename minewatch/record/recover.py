@@ -4,14 +4,13 @@ Only the ledger is asked; the journal is never needed to recover. Folding is the
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minewatch.model.event import Event
-from minewatch.record import DamageError, RecordError
+from minewatch.record import DATABASE_ERRORS, DamageError, RecordError
 from minewatch.record.ledger import READ_MAX, Entry, Ledger
 
 STATE_KIND = "state"
@@ -50,7 +49,7 @@ def read_state(state_folder: Path) -> Recovered:
         size = ledger.size
         first = _newest_state(ledger, size)
         events = tuple(event_of(each) for each in _every(ledger, first, size))
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise DamageError(f"{state_folder}: the ledger is unreadable: {error}") from error
     finally:
         ledger.close()
@@ -66,7 +65,7 @@ def read_size(state_folder: Path) -> int:
         return 0
     try:
         return ledger.size
-    except (sqlite3.Error, RecordError):
+    except (*DATABASE_ERRORS, RecordError):
         return 0
     finally:
         ledger.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from minewatch.model.event import Event
 from minewatch.model.image import Notice
-from minewatch.record import DamageError, RecordError
+from minewatch.record import DATABASE_ERRORS, DamageError, RecordError
 from minewatch.record.digest import DecisionDigest
 from minewatch.record.journal import Journal, JournalLimits, Start, header
 from minewatch.record.journal_files import Sealed
@@ -79,6 +79,7 @@ class RecordStore:
         self._digest = digest
         self._limits = limits or StoreLimits()
         self._items: deque[_Item] = deque()
+        self._taken = self._done = 0
         self._taken_images = self._taken_bytes = 0
         self._written_images = self._written_bytes = 0
         self._taken_events = self._written_events = 0
@@ -96,6 +97,11 @@ class RecordStore:
     def durable_index(self) -> int:
         """Return the number of ledger entries on disk; 0 while the ledger cannot be opened."""
         return self._ledger_side.durable
+
+    @property
+    def pending(self) -> int:
+        """Return how many cycles the thread has not yet dealt with."""
+        return self._taken - self._done
 
     def start_run(self, start: Start) -> None:
         """Begin a run in the journal; call it once, before the first `submit`."""
@@ -120,6 +126,7 @@ class RecordStore:
             shed, self._shed = self._shed, None
             self._taken_images += 1
             self._taken_bytes += len(kept)
+        self._taken += 1
         self._items.append(_Item(kept, now_ms, wall_ms, events, self._digest.hex(), shed))
         if events:
             self._wake.set()
@@ -192,6 +199,7 @@ class RecordStore:
             if item.image is not None:
                 self._written_images += 1
                 self._written_bytes += len(item.image)
+            self._done += 1
 
 
 class _LedgerSide:
@@ -253,7 +261,7 @@ class _LedgerSide:
             act()
         except DamageError as error:
             self._fail("ledger_damaged", str(error))
-        except (sqlite3.Error, OSError, RecordError) as error:
+        except (*DATABASE_ERRORS, OSError, RecordError) as error:
             self._fail("disk", _reason(error))
         else:
             if self.fault:
@@ -375,7 +383,7 @@ class _JournalSide:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except (sqlite3.Error, OSError, DamageError) as error:
+        except (*DATABASE_ERRORS, OSError, DamageError) as error:
             damaged = isinstance(error, DamageError) or (
                 isinstance(error, sqlite3.DatabaseError)
                 and not isinstance(error, sqlite3.OperationalError)

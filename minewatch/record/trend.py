@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from minewatch.record import RecordError
+from minewatch.record import DATABASE_ERRORS, RecordError
 from minewatch.record.journal_files import file_numbers, file_path, open_reader
 
 NO_VALUE = 0x80
@@ -174,12 +174,12 @@ def curve(
     for number in _files_back_to(state_folder, from_ms):
         try:
             database = open_reader(file_path(state_folder, number))
-        except (OSError, sqlite3.Error, RecordError):
+        except (*DATABASE_ERRORS, OSError, RecordError):
             found.damaged += 1
             continue
         try:
             _gather(database, point, (from_ms, to_ms), found)
-        except sqlite3.Error:
+        except DATABASE_ERRORS:
             found.damaged += 1
         finally:
             database.close()
@@ -195,7 +195,7 @@ def _files_back_to(state_folder: Path, from_ms: int) -> list[int]:
             database = open_reader(file_path(state_folder, number))
             (last,) = database.execute("SELECT MAX(last_wall_ms) FROM block").fetchone()
             database.close()
-        except (OSError, sqlite3.Error, RecordError):
+        except (*DATABASE_ERRORS, OSError, RecordError):
             continue
         if last is not None and last < from_ms - CLOCK_STEP_MS:
             break
