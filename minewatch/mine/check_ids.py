@@ -14,9 +14,12 @@ def check(shaped: Shaped, rules: Rules, faults: Faults) -> None:
     """Report duplicate ids, badges and codes, and references to nothing."""
     for table, rows, key in _unique(shaped):
         _once(table, rows, key, faults)
+    if shaped.damaged:
+        return
     known = {**shaped.known, "place": set(rules.places), "load": set(rules.loads)}
-    for where, key, target, wanted in _references(shaped):
+    for table, where, key, target, wanted in _references(shaped):
         if wanted not in known[target]:
+            shaped.broken.add(table)
             faults.add(
                 where, key, "unknown_reference",
                 target=target, wanted=wanted, suggestion=nearest(wanted, sorted(known[target])),
@@ -53,52 +56,57 @@ def _once(table: str, rows: list[Row[Table]], key: str, faults: Faults) -> None:
             faults.add(row.where, key, code, table=table, value=value, other=place)
 
 
-Reference = tuple[Where, str, str, str]
-"""Where it stands, under which key, in which table the name should be, and the name."""
+Reference = tuple[str, Where, str, str, str]
+"""The table and place where it stands, its key, the table it should be in, and the name."""
 
 
 def _references(shaped: Shaped) -> Iterator[Reference]:
-    for where, key, target, wanted in (*_plain(shaped), *_lists(shaped)):
+    for table, where, key, target, wanted in (*_plain(shaped), *_lists(shaped)):
         if wanted:
-            yield where, key, target, wanted
+            yield table, where, key, target, wanted
 
 
-def _plain(shaped: Shaped) -> Iterator[tuple[Where, str, str, str | None]]:
+def _plain(shaped: Shaped) -> Iterator[tuple[str, Where, str, str, str | None]]:
     if shaped.mine is not None:
-        yield shaped.mine.where, "signed_off_by", "staff", shaped.mine.table.signed_off_by
-    for zone in shaped.zones:
-        yield zone.where, "parent", "zone", zone.table.parent
-    for device in shaped.devices:
-        yield device.where, "bus", "bus", device.table.bus
-    for point in shaped.points:
-        yield point.where, "zone", "zone", point.table.zone
-        yield point.where, "device", "device", point.table.device
-        yield point.where, "place", "place", point.table.place
-        yield point.where, "fault_after_signed_by", "staff", point.table.fault_after_signed_by
-    for output in shaped.outputs:
-        yield output.where, "zone", "zone", output.table.zone
-        yield output.where, "device", "device", output.table.device
-        yield output.where, "proof", "point", output.table.proof
-        yield output.where, "upstream", "output", output.table.upstream
-    for reader in shaped.readers:
-        yield reader.where, "zone", "zone", reader.table.zone
-        yield reader.where, "device", "device", reader.table.device
-        yield reader.where, "outer", "zone", reader.table.outer
+        yield "mine", shaped.mine.where, "signed_off_by", "staff", shaped.mine.table.signed_off_by
+    for table, rows, keys in _POINTERS:
+        for row in getattr(shaped, rows):
+            for key, target in keys.items():
+                yield table, row.where, key, target, getattr(row.table, key)
+
+
+_POINTERS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("zone", "zones", {"parent": "zone"}),
+    ("device", "devices", {"bus": "bus"}),
+    (
+        "point",
+        "points",
+        {"zone": "zone", "device": "device", "place": "place", "fault_after_signed_by": "staff"},
+    ),
+    (
+        "output",
+        "outputs",
+        {"zone": "zone", "device": "device", "proof": "point", "upstream": "output"},
+    ),
+    ("reader", "readers", {"zone": "zone", "device": "device", "outer": "zone"}),
+)
+"""Keys that hold one name: table, its rows in `Shaped`, and the table that each key points to."""
 
 
 def _lists(shaped: Shaped) -> Iterator[Reference]:
     for zone in shaped.zones:
-        yield from _each(zone.where, "downwind_of", "zone", zone.table.downwind_of)
+        yield from _each("zone", zone.where, "downwind_of", "zone", zone.table.downwind_of)
     for output in shaped.outputs:
-        yield from _each(output.where, "covers", "zone", output.table.covers)
+        yield from _each("output", output.where, "covers", "zone", output.table.covers)
         for index, load in enumerate(output.table.cuts):
-            yield output.where, f"cuts.{index}.kind", "load", load.kind
+            yield "output", output.where, f"cuts.{index}.kind", "load", load.kind
     for interlock in shaped.interlocks:
-        yield from _each(interlock.where, "outputs", "output", interlock.table.outputs)
+        outputs = interlock.table.outputs
+        yield from _each("interlock", interlock.where, "outputs", "output", outputs)
         for index, cause in enumerate(interlock.table.causes):
-            yield interlock.where, f"causes.{index}.point", "point", cause.point
+            yield "interlock", interlock.where, f"causes.{index}.point", "point", cause.point
 
 
-def _each(where: Where, key: str, target: str, names: list[str]) -> Iterator[Reference]:
+def _each(table: str, where: Where, key: str, target: str, names: list[str]) -> Iterator[Reference]:
     for index, name in enumerate(names):
-        yield where, f"{key}.{index}", target, name
+        yield table, where, f"{key}.{index}", target, name

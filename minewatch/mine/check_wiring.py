@@ -3,8 +3,9 @@
 A relay must be able to do at loss of heartbeat what the role of its output needs (practice 7).
 """
 
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from minewatch_drivers.address import parse_address
 from minewatch_drivers.device_file import DeviceFileError, catalogue, load
 from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
 
@@ -14,13 +15,6 @@ from minewatch.mine.shape import Row, Shaped
 from minewatch.mine.suggest import nearest
 from minewatch.model.kind import UNITS
 
-NETWORK = ("tcp", "rtu+tcp")
-SERIAL = ("rtu", "serial")
-SERIAL_OPTIONS: dict[str, frozenset[str]] = {
-    "baud": frozenset({"1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200"}),
-    "parity": frozenset({"N", "E", "O"}),
-    "stop": frozenset({"1", "2"}),
-}
 SERIAL_UNIT_MAX = 247
 
 
@@ -52,31 +46,15 @@ def _buses(shaped: Shaped, faults: Faults) -> None:
 
 
 def _address(url: str) -> str | None:
-    """Return what a bus talks to, or None for an address that cannot be."""
+    """Return what a bus talks to, or None for an address that its runner would refuse."""
     try:
+        address = parse_address(url)
         parts = urlsplit(url)
-        port = parts.port
     except ValueError:
         return None
-    if "@" in parts.netloc or parts.fragment:
+    if "@" in parts.netloc or parts.fragment or (parts.netloc and parts.path not in ("", "/")):
         return None
-    if parts.scheme in NETWORK:
-        good = parts.hostname and port and parts.path in ("", "/") and not parts.query
-        return f"{parts.hostname}:{port}" if good else None
-    if parts.scheme in SERIAL:
-        return parts.path if _serial(parts) else None
-    return None
-
-
-def _serial(parts: SplitResult) -> bool:
-    options = parse_qsl(parts.query, keep_blank_values=True)
-    names = [name for name, _ in options]
-    return (
-        not parts.netloc
-        and len(parts.path) > 1
-        and len(set(names)) == len(names)
-        and all(value in SERIAL_OPTIONS.get(name, ()) for name, value in options)
-    )
+    return address.path or f"{address.host}:{address.port}"
 
 
 def _broker(row: Row[MqttTable], faults: Faults) -> None:

@@ -16,10 +16,11 @@ from minewatch.mine.schema import CSV_TABLES, is_delay
 from minewatch.mine.suggest import nearest
 
 ROWS_MAX = 20_000
+IDENTITY: tuple[str, ...] = ("id", "code")
 
 
 def rows_of(text: str, file: str, table: str, faults: Faults) -> Iterator[Raw]:
-    """Yield the sound rows of a CSV text; torn ones become faults."""
+    """Yield the rows of a CSV text; a torn one is a fault and comes with its id alone."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if lines[-1]:
         faults.warn(Where(file, len(lines)), "", "no_final_newline")
@@ -38,6 +39,9 @@ def rows_of(text: str, file: str, table: str, faults: Faults) -> Iterator[Raw]:
         if cells is None or len(cells) != len(header):
             got = "?" if cells is None else len(cells)
             faults.add(Where(file, number), "", "torn_row", wanted=len(header), got=got)
+            found: dict[str, Any] = dict(zip(header, cells or line.split(","), strict=False))
+            identity = {name: found[name] for name in IDENTITY if name in found}
+            yield Raw(identity, Where(file, number), torn=True)
             continue
         values = {
             name: _value(name, cell.strip())

@@ -52,10 +52,11 @@ class Shaped:
     mqtt: list[Row[schema.MqttTable]] = field(default_factory=list)
     known: dict[str, set[str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    damaged: bool = False
 
     def whole(self, *tables: str) -> bool:
         """Say whether every row of these tables could be read, so that absence means absence."""
-        return self.broken.isdisjoint(tables)
+        return not self.damaged and self.broken.isdisjoint(tables)
 
 
 def shape(document: Document, faults: Faults) -> Shaped:
@@ -70,13 +71,13 @@ class _Shaper:
     def __init__(self, document: Document, faults: Faults) -> None:
         self._tables = document.tables
         self._faults = faults
-        self._shaped = Shaped(document.main)
+        self._shaped = Shaped(document.main, damaged=document.damaged)
 
     def run(self) -> Shaped:
         self._unknown_tables()
         shaped = self._shaped
         shaped.mine = self._one("mine", schema.MineTable)
-        if shaped.mine is None and "mine" not in self._tables:
+        if "mine" not in self._tables and not shaped.damaged:
             self._faults.add(shaped.main, "", "missing_table", table="mine")
         shaped.handover = self._one("handover", schema.HandoverTable)
         shaped.escalation = self._one("escalation", schema.EscalationTable)
@@ -135,7 +136,7 @@ class _Shaper:
             identity = raw.values.get("code" if "code" in model.model_fields else "id")
             if isinstance(identity, str):
                 known.add(identity)
-            row = self._row(name, model, raw)
+            row = None if raw.torn else self._row(name, model, raw)
             if row is None:
                 self._shaped.broken.add(name)
             else:
@@ -154,17 +155,20 @@ class _Shaper:
         """Validate; leave wrong keys out and try again, so that the rest of the row is known."""
         values = raw.values
         whole = True
+        left_out: set[str] = set()
         for _ in range(2):
             try:
                 return Row(model.model_validate(values), raw.where, whole)
             except ValidationError as error:
                 details = error.errors(include_url=False)
             for each in details:
-                self._report(name, model, raw, each)
+                if each["type"] != "missing" or str(each["loc"][0]) not in left_out:
+                    self._report(name, model, raw, each)
             if any(each["type"] == "missing" for each in details):
                 return None
             whole = whole and all(each["type"] == "extra_forbidden" for each in details)
             for each in details:
+                left_out.add(str(each["loc"][0]))
                 values = _without(values, each["loc"])
         return None
 

@@ -25,9 +25,13 @@ LIST_FILES: dict[str, str] = {"points": "point", "people": "person"}
 
 @dataclass(slots=True)
 class Document:
-    """All raw tables by name, in the order of the files."""
+    """All raw tables by name, in the order of the files.
+
+    `damaged` says that a whole file could not be read: then nothing is known to be missing.
+    """
 
     main: Where
+    damaged: bool = False
     tables: dict[str, list[Raw]] = field(default_factory=dict)
 
     def add(self, table: str, raw: Raw) -> None:
@@ -60,6 +64,7 @@ class _Reader:
             data = tomllib.loads(text)
             where = Where(str(path), lines=lines_of(text))
         except RecursionError:
+            self._document.damaged = True
             self._faults.add(where, "", "toml_syntax", detail="nested too deeply")
             return
         except ValueError as error:
@@ -74,30 +79,35 @@ class _Reader:
             return None
         if len(self._seen) >= FILES_MAX:
             self._faults.add(asked, key, "too_many", table="include", limit=FILES_MAX)
+            self._document.damaged = True
             return None
         self._seen.add(real)
-        return read_text(path, asked, key, self._faults)
+        text = read_text(path, asked, key, self._faults)
+        self._document.damaged |= text is None
+        return text
 
     def _syntax(self, path: Path, error: ValueError) -> None:
         match = re.search(r"line (\d+), column (\d+)", str(error))
         line = int(match.group(1)) if match else 1
+        self._document.damaged = True
         self._faults.add(Where(str(path), line), "", "toml_syntax", detail=str(error))
 
     def _take(self, path: Path, data: dict[str, Any], where: Where) -> None:
+        """Take the file's own tables, then its lists, then what it includes."""
         for name, value in data.items():
-            if name == "include":
-                for key, each in self._names(name, value, where):
-                    self.toml(path.parent / each, where, key)
-            elif name in LIST_FILES:
-                for key, each in self._names(name, value, where):
-                    self._csv(path.parent / each, where, key, LIST_FILES[name])
-            else:
+            if name != "include" and name not in LIST_FILES:
                 self._table(name, value, where)
+        for name in (name for name in LIST_FILES if name in data):
+            for key, each in self._names(name, data[name], where):
+                self._csv(path.parent / each, where, key, LIST_FILES[name])
+        for key, each in self._names("include", data.get("include", []), where):
+            self.toml(path.parent / each, where, key)
 
     def _names(self, name: str, value: Any, where: Where) -> list[tuple[str, str]]:
         given = value if isinstance(value, list) else [value]
         if not all(isinstance(each, str) and each for each in given):
             self._faults.add(where, name, "wrong_type", expected="@config_type.files", got=value)
+            self._document.damaged = True
             return []
         if isinstance(value, list):
             return [(f"{name}.{index}", each) for index, each in enumerate(given)]
