@@ -182,7 +182,6 @@ class SimulatedDevice:
         if not frozen:
             self._frozen = None
         elif self._frozen is None:
-            self._refresh()
             self._frozen = {table: dict(words) for table, words in self._words.items()}
 
 

@@ -23,7 +23,7 @@ class Fault(StrEnum):
     LOST = "lost"
     """Device without power: never answers, holds no state."""
     FROZEN = "frozen"
-    """Device answers with the registers that it had when the fault began."""
+    """Device answers with the registers that it showed last before the fault."""
     MUTE = "mute"
     """The connection stands, no answer comes."""
     LATE = "late"

@@ -123,7 +123,7 @@ class Plant:
         self.air.forced[point_id] = value
         self._note_reached()
 
-    def do(self, name: str, **arguments: Any) -> Any:
+    def do(self, name: str, /, **arguments: Any) -> Any:
         """Do one act by its name (see `minewatch_sim.actions`).
 
         Raises:

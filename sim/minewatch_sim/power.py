@@ -12,16 +12,19 @@ SOUNDERS = frozenset(
     {OutputRole.SIREN, OutputRole.BROADCAST, OutputRole.HORN, OutputRole.SURFACE_HORN}
 )
 
+ENERGISED_AT_START = frozenset({OutputRole.POWER_CUT, OutputRole.GATE})
+
 
 class Coils:
     """State of every relay coil that an output uses, by device and signal.
 
-    The mine is running when the simulation starts: power-cut coils are energised, the rest is not.
+    The mine is running when the simulation starts: coils of power cuts and of the gate are
+    energised, the rest is not.
     """
 
     def __init__(self, mine: Mine) -> None:
         self._energised = {
-            (each.device, each.signal): each.role is OutputRole.POWER_CUT for each in mine.outputs
+            (each.device, each.signal): each.role in ENERGISED_AT_START for each in mine.outputs
         }
         self._outputs = {(each.device, each.signal): each.id for each in mine.outputs}
 
@@ -101,10 +104,9 @@ class Power:
         return any(states) if states else None
 
     def entry_shut(self) -> bool:
-        """Return whether a gate is held shut; at loss of its coil the way is free."""
-        return any(
-            each.role is OutputRole.GATE and self.energised(each) for each in self.mine.outputs
-        )
+        """Return whether a gate refuses entry: its coil is not energised. Exits are always free."""
+        gates = [each for each in self.mine.outputs if each.role is OutputRole.GATE]
+        return any(not self.energised(each) for each in gates)
 
     def _live(self, feeder: Feeder, depth: int = 0) -> bool:
         if not (feeder.closed or feeder.welded):

@@ -1,16 +1,20 @@
 """Copies a configuration folder and puts the simulator's own addresses into it.
 
-So that a daemon can run on a simulated mine without a hand touching the original files.
+So that a daemon can run on a simulated mine without a hand touching the original files. Files are
+changed line by line, table by table; what is not asked for stays as it is, comments included.
 """
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-BUS = re.compile(
-    r'(\[\[bus\]\][^\[]*?^id\s*=\s*"([^"]+)"[^\[]*?^url\s*=\s*")([^"]*)(")', re.M | re.S
-)
+HEADER = re.compile(r"^\s*\[+\s*([\w.]+)\s*\]+")
+ASSIGNMENT = re.compile(r'^(\s*(\w+)\s*=\s*)("[^"]*"|[^\s#]+)(.*)$', re.DOTALL)
+ID = re.compile(r'^\s*id\s*=\s*"([^"]*)"', re.MULTILINE)
+
+Wanted = dict[tuple[str, str], str]
+"""(table, key) → what to write there; a bus's url has the table `bus <id>`."""
 
 
 def write_config(
@@ -38,48 +42,50 @@ def write_config(
     """
     target = Path(target_dir)
     shutil.copytree(source_dir, target, dirs_exist_ok=True)
-    unset = set(addresses)
-    wanted = {"listen": listen, "mqtt": mqtt_url, "mode": mode}
-    missing = {name for name, value in wanted.items() if value is not None}
+    wanted: Wanted = {(f"bus {key}", "url"): f'"{url}"' for key, url in addresses.items()}
+    texts = {("console", "listen"): listen, ("mqtt", "url"): mqtt_url, ("mine", "mode"): mode}
+    wanted |= {place: f'"{text}"' for place, text in texts.items() if text is not None}
+    if scan_ms is not None:
+        wanted["bus", "scan_ms"] = str(scan_ms)
+    unset = set(wanted)
     for path in sorted(target.glob("*.toml")):
-        text = path.read_text(encoding="utf-8")
-        text, found = _set_buses(text, addresses)
-        unset -= found
-        if listen is not None and (changed := _set_key(text, "console", "listen", listen)):
-            text, missing = changed, missing - {"listen"}
-        if mqtt_url is not None and (changed := _set_key(text, "mqtt", "url", mqtt_url)):
-            text, missing = changed, missing - {"mqtt"}
-        if mode is not None and (changed := _set_key(text, "mine", "mode", mode)):
-            text, missing = changed, missing - {"mode"}
-        if scan_ms is not None:
-            text = re.sub(r"(?m)^(scan_ms\s*=\s*)\d+", rf"\g<1>{scan_ms}", text)
-        if pace != 1.0:
-            text = re.sub(r"(?m)^(walk_out_s\s*=\s*)(\d+)", lambda m: _paced(m, pace), text)
-        path.write_text(text, encoding="utf-8")
-    if unset or missing:
-        raise ValueError(f"{source_dir}: nothing to set for {sorted(unset | missing)}")
+        pieces = []
+        for table, lines in _tables(path.read_text(encoding="utf-8")):
+            pieces += [_set(line, table, wanted, unset, pace) for line in lines]
+        path.write_text("".join(pieces), encoding="utf-8")
+    if unset:
+        missing = ", ".join(sorted(" ".join(place) for place in unset))
+        raise ValueError(f"{source_dir}: nothing to set for {missing}")
     return target
 
 
-def _set_buses(text: str, addresses: Mapping[str, str]) -> tuple[str, set[str]]:
-    found: set[str] = set()
-
-    def put(match: re.Match[str]) -> str:
-        url = addresses.get(match[2])
-        if url is None:
-            return match[0]
-        found.add(match[2])
-        return f"{match[1]}{url}{match[4]}"
-
-    return BUS.sub(put, text), found
-
-
-def _set_key(text: str, table: str, key: str, value: str) -> str:
-    """Return `text` with a key of every such table set, empty where there is none."""
-    pattern = rf'(?ms)^(\[+{table}\]+[^\n]*\n(?:(?!^\[).*\n)*?{key}\s*=\s*")[^"\n]*(")'
-    changed, count = re.subn(pattern, lambda m: f"{m[1]}{value}{m[2]}", text)
-    return changed if count else ""
+def _tables(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each table's name and lines; a bus's name carries its id."""
+    name = ""
+    lines: list[str] = []
+    for line in text.splitlines(keepends=True):
+        header = HEADER.match(line)
+        if header is not None:
+            yield _named(name, lines), lines
+            name, lines = header[1], []
+        lines.append(line)
+    yield _named(name, lines), lines
 
 
-def _paced(match: re.Match[str], pace: float) -> str:
-    return f"{match[1]}{max(1, round(int(match[2]) / pace))}"
+def _named(name: str, lines: list[str]) -> str:
+    found = ID.search("".join(lines)) if name == "bus" else None
+    return f"bus {found[1]}" if found is not None else name
+
+
+def _set(line: str, table: str, wanted: Wanted, unset: set[tuple[str, str]], pace: float) -> str:
+    match = ASSIGNMENT.match(line)
+    if match is None:
+        return line
+    start, key, value, rest = match.groups()
+    if key == "walk_out_s" and pace != 1.0:
+        return f"{start}{max(1, round(int(value) / pace))}{rest}"
+    for place in ((table, key), (table.partition(" ")[0], key)):
+        if place in wanted:
+            unset.discard(place)
+            return f"{start}{wanted[place]}{rest}"
+    return line

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from minewatch.mine import load
-from minewatch.model.mine import Mine
 from minewatch_sim.people import Habits
 from minewatch_sim.plant import Plant
 from minewatch_sim.scenario import Scenario
+
+from minewatch.mine import load
+from minewatch.model.mine import Mine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEMO = CHECKOUT / "config" / "demo-mine"

@@ -1,11 +1,11 @@
 """The plant: gas, power, people, and that a seed repeats all of it."""
 
 import pytest
-
-from minewatch.model.kind import Kind
 from minewatch_sim.people import Habits
 from minewatch_sim.plant import Plant
 from minewatch_sim.scenario import Scenario
+
+from minewatch.model.kind import Kind
 
 
 def _cpct(plant: Plant, point: str) -> int:
@@ -158,7 +158,7 @@ def test_reached_trip_and_coil_are_stamped(make_plant) -> None:
 
 
 def test_truth_is_conserved(make_plant) -> None:
-    """Through an hour of cages, losses and sirens, truth equals first shift + gate in − gate out."""
+    """Through an hour of cages, losses and sirens truth is the first shift + in − out."""
     story = Scenario("churn", Habits(underground=112, loss=0.2, duplicates=0.2, ride_s=20))
     plant = make_plant(story, 3)
     start = plant.truth().total - plant.people.gate_in + plant.people.gate_out
@@ -186,9 +186,9 @@ def test_the_siren_empties_its_zones_but_for_the_silent_one(make_plant) -> None:
 
 
 def test_a_shut_gate_holds_back_only_those_who_come(make_plant) -> None:
-    """With the gate's coil energised nobody enters and everybody may leave (practice 22)."""
+    """With the gate's coil dropped nobody enters and everybody may leave (practice 22)."""
     plant = make_plant(ride_s=5)
-    _cut(plant, "gate_mouth", energised=True)
+    _cut(plant, "gate_mouth")
     before = plant.truth().total
     assert plant.do("cage", come=4, go=3) == (0, 3)
     plant.advance(30_000)

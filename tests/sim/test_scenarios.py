@@ -1,7 +1,6 @@
 """Scenarios: each loads and runs; a wrong one says what is wrong."""
 
 import pytest
-
 from minewatch_sim.plant import Plant
 from minewatch_sim.scenario import Scenario, ScenarioError, scenario_names
 
