@@ -31,7 +31,7 @@ WANTED_AGE_MAX_US = 500_000
 QUIET_MAX_US = 2_000_000
 QUIET_MARGIN_US = 20_000
 MUTE_FAILURES = 3
-"""Failures in a row without one good answer after which a TCP connection is opened anew."""
+"""Timeouts in a row without one good answer after which a TCP connection is opened anew."""
 
 SPIN_US = 1_000
 """The shortest sleep between two turns that had nothing to ask."""
@@ -259,9 +259,9 @@ class Line:
     def _timed_out(self, now_us: int) -> None:
         spoken = self._envelope.close()
         self._violations += spoken
-        self._failed("bad_reply" if spoken else "timeout", now_us)
+        self._failed("bad_reply" if spoken else "timeout", now_us, late=True)
 
-    def _failed(self, why: str, now_us: int, *, unit_dead: bool = True) -> None:
+    def _failed(self, why: str, now_us: int, *, unit_dead: bool = True, late: bool = False) -> None:
         """End the exchange without an answer: retry later or give up, and keep silent (RTU)."""
         job = self._job
         assert job is not None
@@ -270,7 +270,7 @@ class Line:
         self._failures += 1
         self._meter.busy(self._start_us, now_us)
         if unit_dead:
-            self._mute += 1
+            self._mute += late
             self._keep_silent(job, now_us)
         else:
             self._alive(now_us)

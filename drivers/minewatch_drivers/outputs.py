@@ -93,8 +93,7 @@ class Bank:
         self._seen: Levels | None = None
 
     def reset(self, now_us: int) -> None:
-        """A new connection: nothing is known to be written any more."""
-        self._streak = 0
+        """A new connection: nothing is known to be written any more, and it is tried at once."""
         self._retry_us = 0
         if self._feed_us != NEVER_US:
             self._feed_us = now_us
@@ -157,6 +156,8 @@ class Bank:
         if run is not None:
             run.written = None
             run.check_us = min(run.check_us, now_us + self._scan_us) or now_us + self._scan_us
+            if self._streak > 1:
+                self._unknown(run, first_us)
 
     def _missed(self, run: _Run, now_us: int, first_us: int) -> None:
         """The coils were not read: once more at once, then they are unknown."""

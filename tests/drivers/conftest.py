@@ -1,4 +1,4 @@
-"""Makers shared by the tests of lines and devices: mines of one bus, scripted slaves, virtual wires.
+"""Makers shared by the tests of lines and devices: small mines, scripted slaves, virtual wires.
 
 A scripted slave shows values that are a known function of unit, register and time, so that every
 reading can be held against what the register really held while the question was open.
@@ -6,20 +6,20 @@ reading can be held against what the register really held while the question was
 
 import heapq
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from minewatch.model.image import Sample
-from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point, Reader
-from minewatch.model.quality import Quality
 from minewatch_drivers import device_file, modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.line import Line
+
+from minewatch.model.image import ReadBack, Sample, Sighting
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point, Reader
+from minewatch.model.quality import Quality
 
 STEP_US = 50_000
 STEPS = 37
@@ -86,7 +86,10 @@ class Slave:
     seed: int = 1
     delay_us: int = 2_000
     coils: dict[int, int] = field(default_factory=dict)
+    holding: dict[int, int] = field(default_factory=dict)
+    inputs: dict[int, int] | None = None
     questions: int = 0
+    on_write: Callable[..., None] | None = None
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -112,13 +115,18 @@ class Slave:
     def _answer(self, unit: int, pdu: bytes, now_us: int) -> bytes:
         request = modbus.parse_request(unit, pdu)
         if request.function == modbus.READ_INPUT:
-            values = [truth(unit, request.address + n, now_us) for n in range(request.count)]
-            return modbus.reply_pdu(request, values)
+            span = range(request.address, request.address + request.count)
+            if self.inputs is not None:
+                return modbus.reply_pdu(request, [self.inputs.get(each, 0) for each in span])
+            return modbus.reply_pdu(request, [truth(unit, each, now_us) for each in span])
         if request.function == modbus.READ_COILS:
             span = range(request.address, request.address + request.count)
             return modbus.reply_pdu(request, [self.coils.get(each, 0) for each in span])
+        written = self.coils if request.function in (5, 15) else self.holding
         for n, value in enumerate(request.values or ()):
-            self.coils[request.address + n] = value
+            written[request.address + n] = value
+        if self.on_write:
+            self.on_write(self, request)
         return modbus.reply_pdu(request)
 
 
@@ -133,6 +141,9 @@ class Virtual:
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     taken_us: list[int] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    read_backs: list[ReadBack] = field(default_factory=list)
+    taking: bool = True
     on_turn: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
@@ -182,7 +193,12 @@ class Virtual:
             self.now_us = max(wake_us, self.now_us + 1)
 
     def _collect(self) -> None:
-        for sample in self.line.take().samples:
+        if not self.taking:
+            return
+        taken = self.line.take()
+        self.sightings += taken.sightings
+        self.read_backs += taken.read_backs
+        for sample in taken.samples:
             self.samples.append(sample)
             self.taken_us.append(self.now_us)
 
@@ -206,7 +222,7 @@ def wrong(
 
 
 def one_bus(url: str, units: int = 3, scan_ms: int = 100, timeout_ms: int = 40) -> Mine:
-    """Return a mine of one bus with `units` devices of two equal blocks; points `<unit>_near/far`."""
+    """Return a mine of `units` devices of two equal blocks; points are `<unit>_near` and `_far`."""
     bus = Bus("line", url, scan_ms=scan_ms, timeout_ms=timeout_ms)
     numbers = range(1, units + 1)
     devices = tuple(Device(f"d{n}", "line", n, "two-blocks") for n in numbers)
@@ -215,12 +231,13 @@ def one_bus(url: str, units: int = 3, scan_ms: int = 100, timeout_ms: int = 40) 
         for n in numbers
         for s in ("near", "far")
     )
-    return bare_mine(bus, devices, points)
+    return bare_mine(bus, devices, points=points)
 
 
 def bare_mine(
     bus: Bus,
     devices: tuple[Device, ...],
+    *,
     points: tuple[Point, ...] = (),
     outputs: tuple[Output, ...] = (),
     readers: tuple[Reader, ...] = (),
@@ -254,12 +271,11 @@ def output(name: str, role: OutputRole, device: str, signal: str) -> Output:
 
 
 @pytest.fixture(autouse=True)
-def two_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def two_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let lines know the device file of this test beside the real ones."""
     real = device_file.load
     made = device_file.parse("two-blocks", "test", TWO_BLOCKS)
     monkeypatch.setattr(device_file, "load", lambda n: made if n == "two-blocks" else real(n))
-    yield
 
 
 @pytest.fixture(scope="session")
