@@ -83,7 +83,8 @@ def _point_reasons(draft: "Draft", plan: PointPlan) -> list[str]:
     if fault.is_covered(draft, plan.id):
         return []
     live = draft.live[plan.id]
-    if live.quality is Quality.INHIBITED:
+    bypass = draft.durable.interlock.bypasses.get(plan.id)
+    if bypass is not None and draft.is_on_disk(bypass.index):
         return [] if fault.is_guarded(draft, plan.id) else [f"last_head:{plan.id}"]
     if live.raw is not Quality.GOOD or live.quality is Quality.CALIBRATION:
         return [f"not_good:{plan.id}"]
