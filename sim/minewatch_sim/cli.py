@@ -48,7 +48,8 @@ def run(
 ) -> None:
     """Run SCENARIO (a name or a file) on a configuration, by default the demo mine's."""
     try:
-        plant = Plant(_load_mine(config), seed, Scenario.load(scenario))
+        story = Scenario.load(scenario)
+        plant = Plant(_load_mine(config), seed, story)
     except ScenarioError as error:
         click.echo(str(error), err=True)
         raise SystemExit(CONFIGURATION_FAULT) from error
