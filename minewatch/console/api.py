@@ -7,7 +7,7 @@ as `Refused` and worded by the guard.
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,15 +17,16 @@ from minewatch.console.auth import (
     Bucket,
     Session,
     Sessions,
+    Terminals,
     Throttle,
     Users,
     check_pin,
-    terminal_of,
 )
 from minewatch.console.configuration import ActiveMine
 from minewatch.console.describe import describe
 from minewatch.console.errors import Refused
 from minewatch.console.guard import address_of
+from minewatch.console.history import History
 from minewatch.console.metrics import metrics
 from minewatch.console.stream import EventStream, Hub, without_people
 from minewatch.model.mine import Mine
@@ -34,6 +35,7 @@ from minewatch.text import Catalogue
 COOKIE = "minewatch_session"
 TEXT_LENGTH_MAX = 500
 HOURS_MAX = 72
+HOUR_MS = 3_600_000
 PENDING_MAX = 16
 
 SOUND_ONLY = frozenset({"acknowledge", "silence"})
@@ -47,14 +49,6 @@ KINDS = SOUND_ONLY | {
 """What a page may ask for (ARCHITECTURE.md §4); `reload` is the supervisor's alone."""
 
 
-class Curve(Protocol):
-    """A point's past: `(point, hours) -> {"t_ms": [...], "value": [...], "quality": [...]}`."""
-
-    def __call__(self, point: str, hours: int) -> dict[str, Any]:
-        """Return the curve, oldest first; runs in a worker thread."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class House:
     """What the endpoints work with."""
@@ -62,10 +56,11 @@ class House:
     hub: Hub
     mine: ActiveMine
     users: Users
+    terminals: Terminals
     sessions: Sessions
     throttle: Throttle
     acts: Bucket
-    curve: Curve
+    history: History
     hashing: asyncio.Semaphore
     pending: asyncio.Semaphore
     secure: bool = False
@@ -165,8 +160,10 @@ class Api:
             raise Refused(400, "malformed", detail="hours")
         if not self._house.acts.take(f"history {address_of(request.scope)}"):
             raise Refused(429, "too_many_acts", headers={"Retry-After": "2"})
-        curve = await asyncio.to_thread(self._house.curve, point, int(hours))
-        return JSONResponse({"point": point, "hours": int(hours), **curve})
+        to_ms = self._house.hub.wall_ms()
+        from_ms = to_ms - int(hours) * HOUR_MS
+        columns = await asyncio.to_thread(self._house.history, point, from_ms, to_ms)
+        return JSONResponse({"point": point, "hours": int(hours), **columns})
 
     async def healthz(self, _: Request) -> Response:
         """Say whether this process hears the controller."""
@@ -252,7 +249,9 @@ class Api:
         return session if mine.staff_member(session.code) else None
 
     def _terminal(self, request: Request, mine: Mine, claimed: str) -> str:
-        return terminal_of(mine.console.terminals, claimed, address_of(request.scope))
+        return self._house.terminals.name(
+            mine.console.terminals, claimed, address_of(request.scope)
+        )
 
     def _about(self, session: Session | None, mine: Mine, terminal: str) -> dict[str, Any]:
         member = mine.staff_member(session.code) if session else None

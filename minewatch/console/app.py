@@ -17,12 +17,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from minewatch.client import Client
-from minewatch.console.api import PENDING_MAX, Api, Curve, House
-from minewatch.console.auth import Bucket, Sessions, Throttle, Users
+from minewatch.console.api import PENDING_MAX, Api, House
+from minewatch.console.auth import Bucket, Sessions, Terminals, Throttle, Users
 from minewatch.console.configuration import ActiveMine
 from minewatch.console.errors import Refused, error_response, say_once
 from minewatch.console.guard import Guard, address_of
-from minewatch.console.history import curve_of
+from minewatch.console.history import History, history_of
 from minewatch.console.stream import Hub
 
 STATIC = Path(__file__).parent / "static"
@@ -36,7 +36,7 @@ def build(
     connect: Callable[[], Client],
     *,
     secure: bool = False,
-    curve: Curve | None = None,
+    history: History | None = None,
 ) -> tuple[ASGIApp, Hub]:
     """Return the application of a state folder and its hub; `connect` opens the controller."""
     hub = Hub(connect)
@@ -44,10 +44,11 @@ def build(
         hub=hub,
         mine=ActiveMine(folder),
         users=Users(folder),
+        terminals=Terminals(folder),
         sessions=Sessions(folder),
         throttle=Throttle(time.monotonic),
         acts=Bucket(ACTS_PER_S, ACTS_BURST, time.monotonic),
-        curve=curve or curve_of(folder),
+        history=history or history_of(folder),
         hashing=asyncio.Semaphore(1),
         pending=asyncio.Semaphore(PENDING_MAX),
         secure=secure,

@@ -28,6 +28,7 @@ FREE_FAILURES = 5
 LOCK_FIRST_S = 30.0
 LOCK_LAST_S = 900.0
 TRACKED_MAX = 1024
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 def hash_pin(pin: str) -> str:
@@ -63,7 +64,7 @@ def set_pin(folder: str | Path, code: str, pin: str) -> None:
         ValueError: the PIN is too short or too long, or the file is not what it should be.
     """
     path = Path(folder) / "console" / "users.json"
-    users = _read_users(path)
+    users = _read_table(path)
     users[code] = hash_pin(pin)
     _write_private(path, json.dumps(users, indent=1, sort_keys=True))
 
@@ -91,7 +92,7 @@ class Users:
             return
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
-            self._users, self._stamp = _read_users(self._path), stamp
+            self._users, self._stamp = _read_table(self._path), stamp
 
 
 class Throttle:
@@ -199,18 +200,28 @@ class Sessions:
         _write_private(self._path, json.dumps(plain))
 
 
-def terminal_of(listed: tuple[str, ...], claimed: str, address: str) -> str:
-    """Return the listed terminal that a request comes from, or "" where it comes from none.
+class Terminals:
+    """Which listed terminal a request comes from, so that nobody becomes one by saying so.
 
-    An entry `name@address` is believed from that address, a bare `name` from this machine alone,
-    so that nobody becomes the dispatch room by saying so. Without a claim the first fitting one.
+    `console/terminals.json` gives a terminal's address (`{"dispatch-1": "192.168.1.20"}`); a listed
+    name without one is believed from this machine alone.
     """
-    for entry in listed:
-        name, _, wanted = entry.partition("@")
-        here = address == wanted if wanted else address in ("127.0.0.1", "::1")
-        if here and claimed in ("", name):
-            return name
-    return ""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._path = Path(folder) / "console" / "terminals.json"
+
+    def name(self, listed: tuple[str, ...], claimed: str, address: str) -> str:
+        """Return the terminal at `address`, the claimed one where several fit, "" for none."""
+        addresses = self._addresses()
+        here = [each for each in listed if address in addresses.get(each, LOOPBACK)]
+        return claimed if claimed in here else next(iter(here if not claimed else ()), "")
+
+    def _addresses(self) -> dict[str, tuple[str, ...]]:
+        try:
+            stored = _read_table(self._path)
+        except ValueError:
+            return {}  # a damaged file makes no terminal of anybody but this machine
+        return {name: (address,) for name, address in stored.items()}
 
 
 def check_pin(
@@ -242,14 +253,14 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _read_users(path: Path) -> dict[str, str]:
+def _read_table(path: Path) -> dict[str, str]:
     try:
-        users = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    if not isinstance(users, dict) or not all(isinstance(v, str) for v in users.values()):
-        raise ValueError(f"{path} is not a table of PIN hashes")
-    return users
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        raise ValueError(f"{path} is not a table of texts")
+    return table
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -83,6 +83,11 @@ class Hub:
         quiet_ms = self.quiet_ms
         return quiet_ms is not None and quiet_ms <= PAGE_QUIET_S * 1000
 
+    def wall_ms(self) -> int:
+        """Return the controller's wall clock carried on from its last frame, else our own."""
+        known = self.frame.body.get("wall_ms")
+        return int(time.time() * 1000) if known is None else int(known) + (self.quiet_ms or 0)
+
     async def follow(self) -> None:
         """Follow the controller until cancelled; a lost controller is tried again for ever.
 

@@ -113,16 +113,14 @@ def normal_frame(mine: Mine, started_ms: int) -> Frame:
         "bypasses": {},
         "approvals": {},
         "horn": False,
-        "silenced_until_ms": None,
+        "silenced_until_ms": 0,
         "health": {
-            "buses": {
-                b.id: {"up": True, "error": "", "since_ms": started_ms} for b in mine.buses
-            },
+            "buses": {b.id: {"up": True, "error": "", "since_ms": started_ms} for b in mine.buses},
             "overruns": 0,
             "cycle_p99_ms": 101,
             "faults": [],
             "watchers": 2,
-            "upload": {"connected": True, "waiting": 0},
+            "upload": {"up": True, "backlog": 0},
             "console": {"pages": 1},
         },
     }
@@ -188,20 +186,20 @@ def tripped(frame: Frame, mine: Mine) -> None:
     frame["points"]["12301_T0"] |= {"value": 104, "last": 104, "level": 2}
     frame["points"]["FEED_12301"] |= {"value": 0, "last": 0}
     frame["points"]["SOUND_FACE1"] |= {"value": 1, "last": 1}
-    frame["causes"]["c1"] = {
-        "kind": "gas",
+    frame["causes"]["trip:12301_T1"] = {
+        "kind": "trip",
         "points": ["12301_T1"],
         "outputs": ["cut_12301"],
         "since_ms": t_ms - 24_000,
         "active": True,
         "first_out": True,
         "ready": False,
-        "reasons": [{"code": "not_below_restore", "point": "12301_T1"}],
+        "reasons": ["not_below_restore:12301_T1", "hand_value_missing:12301_T1"],
     }
     frame["outputs"]["cut_12301"] |= {
         "wanted": False,
         "energised": False,
-        "causes": ["c1"],
+        "causes": ["trip:12301_T1"],
         "since_ms": t_ms - 24_000,
     }
     frame["outputs"]["siren_face1"] |= {"wanted": True, "energised": True}
@@ -232,12 +230,18 @@ def failed(frame: Frame, mine: Mine) -> None:
     frame["points"]["FEED_12301"] |= {"value": 1, "last": 1}
     frame["points"]["FEED_WEST"] |= {"value": 0, "last": 0}
     frame["outputs"]["cut_12301"] |= {"proved": False, "failed": True}
-    frame["outputs"]["cut_west"] |= {"wanted": False, "energised": False, "causes": ["c2"]}
-    frame["causes"]["c2"] = {
-        **frame["causes"]["c1"],
-        "kind": "failed_actuation",
+    frame["outputs"]["cut_west"] |= {
+        "wanted": False,
+        "energised": False,
+        "causes": ["upstream:cut_12301"],
+    }
+    frame["causes"]["upstream:cut_12301"] = {
+        **frame["causes"]["trip:12301_T1"],
+        "kind": "upstream",
+        "points": [],
         "outputs": ["cut_west"],
         "first_out": False,
+        "reasons": ["feed_not_off:cut_12301"],
     }
     frame["alarms"]["a0"] = alarm(frame, "failed_actuation", 1, "cut_12301", "face_12301")
     frame["horn"] = True
@@ -256,7 +260,7 @@ def stale(frame: Frame, mine: Mine) -> None:
     frame["calibrations"]["12301_T3"] = {"until_ms": frame["t_ms"] + 520_000, "by": "S006"}
     frame["alarms"]["a1"] = alarm(frame, "sensor_fault", 2, "12302_T1", "face_12302")
     frame["health"]["buses"]["gw_west"] |= {"up": False, "error": "timeout"}
-    frame["health"]["upload"] = {"connected": False, "waiting": 1204}
+    frame["health"]["upload"] = {"up": False, "backlog": 1204}
     frame["wall_trusted"] = False
 
 
@@ -267,8 +271,8 @@ def over_limit(frame: Frame, mine: Mine) -> None:
         "hi": 133,
         "state": "maybe_over_limit",
         "reasons": [
-            {"code": "gate", "source": "gate", "count": 9},
-            {"code": "missed_read", "source": "reader_mouth_in", "count": 2},
+            {"code": "gate_in_more", "source": "gate", "count": 2, "gate": 9, "reads": 7},
+            {"code": "undirected", "source": "", "count": 2},
         ],
     }
     frame["headcount"]["zones"]["face_12301"] |= {"lo": 27, "hi": 27, "state": "over_limit"}
@@ -285,7 +289,7 @@ def withdrawal(frame: Frame, mine: Mine) -> None:
         each |= {"state": "acknowledged", "acknowledged_by": "S001"}
     frame["withdrawals"]["w1"] = {
         "zones": ["face_12301", "return_12301", "district_return", "total_return"],
-        "cause": "gas",
+        "cause": "gas:12301_T1",
         "raised_ms": frame["t_ms"] - 95_000,
         "by": "S001",
         "notified_ms": frame["t_ms"] - 94_000,
@@ -306,9 +310,8 @@ def withdrawal(frame: Frame, mine: Mine) -> None:
         "kind": "release",
         "by": "S001",
         "arguments": {"outputs": ["cut_west"]},
-        "asked_ms": frame["t_ms"] - 20_000,
+        "origin": "page:dispatch-1",
         "until_ms": frame["t_ms"] + 580_000,
-        "roles": ["duty_leader", "chief_engineer"],
     }
 
 
@@ -414,4 +417,6 @@ async def _alone(state: Path, scene: str, mine: Mine) -> None:
 if __name__ == "__main__":
     from minewatch.mine import load
 
-    asyncio.run(_alone(Path(sys.argv[1]), sys.argv[2], load(Path("config/demo-mine"))))
+    loaded = load(Path("config/demo-mine"))
+    assert loaded.mine is not None
+    asyncio.run(_alone(Path(sys.argv[1]), sys.argv[2], loaded.mine))

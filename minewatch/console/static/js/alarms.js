@@ -3,7 +3,7 @@
 import { command } from "./api.js";
 import { act, askLogin, note, settle } from "./dialogs.js";
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
-import { clock, number, staffName, subject, withUnit, zoneName } from "./format.js";
+import { clock, number, staffName, subject, zoneName } from "./format.js";
 import { icon, sign } from "./shapes.js";
 import { store, toWallMs } from "./store.js";
 import { language, t } from "./text.js";
@@ -46,7 +46,7 @@ function create({ id, alarm }) {
   const row = {
     mark: h("span", { class: "mark" }, sign(alarm.priority)),
     first: h("span", { class: "first-out" }), place: h("b"), kind: h("span", { class: "kind" }),
-    zone: h("span", { class: "zone" }), value: h("b"), limit: h("span", { class: "of" }),
+    zone: h("span", { class: "zone" }), value: h("b"), unit: h("small"), limit: h("span", { class: "of" }),
     raised: h("span"), cut: h("span"), feed: h("span"), state: h("span"), by: h("span", { class: "by" }),
     acknowledge: h("button", { class: "primary", onclick: () => acknowledge([id]) }),
     close: h("button", { onclick: () => closeOut(id) }),
@@ -56,7 +56,7 @@ function create({ id, alarm }) {
   row.element = h("div", { class: "alarm", role: "group" },
     row.mark,
     h("span", { class: "what" }, h("span", { class: "line" }, row.place, row.first), h("span", { class: "line" }, row.kind, row.zone)),
-    h("span", { class: "figure" }, row.value, row.limit),
+    h("span", { class: "figure" }, h("span", {}, row.value, row.unit), row.limit),
     row.steps.raised, row.steps.cut, row.steps.feed,
     h("span", { class: "state" }, row.state, row.by),
     h("span", { class: "buttons" }, row.acknowledge, row.close));
@@ -89,8 +89,9 @@ function update(row, { alarm }) {
 
 function drawFigure(row, alarm, point) {
   setText(row.value, alarm.value === null ? "" : number(point, alarm.value));
+  setText(row.unit, alarm.value === null || !point ? "" : point.unit);
   const parts = [];
-  if (alarm.limit !== null) parts.push(t("page.of_limit", { limit: withUnit(point, alarm.limit) }));
+  if (alarm.limit !== null) parts.push(t("page.of_limit", { limit: number(point, alarm.limit) }));
   if (alarm.peak !== null && alarm.peak !== undefined && alarm.peak !== alarm.value) {
     parts.push(t("page.peak", { peak: number(point, alarm.peak) }));
   }
@@ -111,7 +112,7 @@ function drawCut(row, alarm) {
   const words = !cut.length ? "" : failed ? t("page.feed_refused") : live ? t("switch.feed_state_1") : t("page.feed_dead");
   setText(row.feed, words);
   setAttribute(row.steps.feed, "data-bad", failed || live > 0);
-  row.steps.cut.hidden = row.steps.feed.hidden = !cut.length;
+  for (const step of [row.steps.cut, row.steps.feed]) setAttribute(step, "data-none", !cut.length);
 }
 
 function outputsOf(alarm) {

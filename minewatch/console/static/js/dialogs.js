@@ -6,6 +6,9 @@ import { reason } from "./format.js";
 import { store } from "./store.js";
 import { t } from "./text.js";
 
+// Acts that wait for a second name after they were asked for (ARCHITECTURE.md §4).
+const SECONDED = new Set(["release", "all_clear", "resume_descent", "bypass", "cut", "close_person"]);
+
 let afterLogin = async () => {};
 export const onLogin = (call) => { afterLogin = call; };
 
@@ -117,8 +120,9 @@ export function act({ kind, title, intro, fields = [], danger, build, wide }) {
     fields: [...fields, ...identity()],
     submit: async (values) => {
       const { args, text = "" } = build(values);
+      const done = SECONDED.has(kind) ? "page.asked_act" : "page.done_act";
       settle(await command(kind, args, { text, code: values.code, pin: values.pin }),
-        t("page.done_act", { act: t(`command.${kind}`) }));
+        t(done, { act: t(`command.${kind}`) }));
     },
   });
 }

@@ -59,7 +59,7 @@ export function limitWords(point) {
   const limits = point.limits;
   const parts = [];
   for (const key of ["alarm", "trip", "low_alarm"]) {
-    if (limits[key] !== undefined) parts.push([key, number(point, limits[key])]);
+    if (limits[key] !== undefined) parts.push([key, (key === "low_alarm" ? "< " : "") + number(point, limits[key])]);
   }
   return parts;
 }

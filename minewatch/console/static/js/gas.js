@@ -18,6 +18,12 @@ export function buildGas(open) {
   onOpen = open;
 }
 
+function columns() {
+  const cell = (key, right) => h("span", { class: right ? "right" : "", text: key ? t(`page.${key}`) : "" });
+  return h("div", { class: "columns point", "data-fixed": true }, cell(""), cell("column_point"), cell("column_past"),
+    cell("column_value", true), cell(""), cell("column_limits", true), cell("column_age", true));
+}
+
 export function dressGas() {
   const buttons = TABS.map((each) => h("button", {
     class: "tab", "aria-pressed": String(each === tab), text: t(`page.tab_${each}`),
@@ -28,6 +34,8 @@ export function dressGas() {
     },
   }));
   byId("gas-tabs").replaceChildren(...buttons);
+  byId("gas-list").querySelector(".columns")?.remove();
+  byId("gas-list").prepend(columns());
 }
 
 export function isNormal(point, reading) {

@@ -32,14 +32,16 @@ export function bounds(paths, margin) {
 
 // Keeps boxes apart: `place` takes the first free candidate, or the one with the least overlap.
 export class Places {
-  constructor() {
+  constructor(frame) {
     this.taken = [];
+    this.frame = frame;
   }
 
   place(candidates) {
     let best = null;
     for (const box of candidates) {
-      const cost = this.taken.reduce((sum, other) => sum + overlap(box, other), 0);
+      const outside = box.w * box.h - overlap(box, this.frame);
+      const cost = this.taken.reduce((sum, other) => sum + overlap(box, other), outside > 1 ? 4 * outside : 0);
       if (best === null || cost < best.cost) best = { box, cost };
       if (cost === 0) break;
     }

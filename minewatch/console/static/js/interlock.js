@@ -61,23 +61,40 @@ function updateCause(row, { cause }) {
   setAttribute(row.element, "data-ready", cause.ready === true);
 }
 
+// All outputs of one form: what shares a cause is released together (practice 2).
+function formOf(id) {
+  const form = new Set([id]);
+  for (let grown = true; grown;) {
+    grown = false;
+    for (const cause of [...form].flatMap(causesOf)) {
+      for (const output of cause.outputs) {
+        if (!form.has(output) && store.view.outputs[output]?.causes?.length) {
+          form.add(output);
+          grown = true;
+        }
+      }
+    }
+  }
+  return [...form].sort();
+}
+
 const causesOf = (id) => (store.view.outputs[id]?.causes ?? []).map((each) => store.view.causes[each]).filter(Boolean);
 
 function release(id) {
-  const output = store.mine.output.get(id);
-  const causes = causesOf(id);
+  const form = formOf(id);
+  const causes = [...new Set(form.flatMap(causesOf))];
   const reasons = [...new Set(causes.flatMap((cause) => cause.reasons ?? []))];
   act({
     kind: "release",
     wide: true,
-    title: t("page.release_title", { output: output.name }),
+    title: t("page.release_title", { output: form.map(subject).join("、") }),
     intro: [
       h("ul", { class: "checklist" }, ...causes.map((cause) => h("li", { "data-ready": cause.ready === true },
         h("b", { text: `${causeWords(cause)} ${cause.points.map(subject).join("、")}`.trim() }), h("span", { text: cause.ready ? t("page.ready_for_release") : "" })))),
       ...(reasons.length ? [h("p", { class: "about", text: t("page.still_against") }), h("ul", { class: "against" }, ...reasons.map((each) => h("li", { text: reason(each) })))] : []),
       h("p", { class: "about", text: t("page.release_means") }),
     ],
-    build: () => ({ args: { outputs: [id] } }),
+    build: () => ({ args: { outputs: form } }),
   });
 }
 

@@ -8,7 +8,7 @@ import { onLogin } from "./dialogs.js";
 import { byId, forget, setText } from "./dom.js";
 import { buildGas, dressGas, drawGas } from "./gas.js";
 import { drawInterlock } from "./interlock.js";
-import { buildMap, drawMap, layoutMap } from "./map.js";
+import { buildMap, drawMap, dressMap, layoutMap } from "./map.js";
 import { buildPeople, drawPeople } from "./people.js";
 import { printRoster } from "./roster.js";
 import { announce, drawSoundButton, soundButton, soundWhatStands, speak } from "./sound.js";
@@ -68,6 +68,7 @@ function dress() {
   dressAlarms();
   dressGas();
   dressWithdraw();
+  dressMap();
   layoutMap();
   delete sound.dataset.on;
   setText(byId("build"), store.view ? `minewatch ${store.view.version}` : "minewatch");

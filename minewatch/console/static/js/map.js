@@ -1,20 +1,34 @@
 // The mine map: roads as double lines, heads as value chips, switches with their feed state,
 // people per zone, withdrawal as a hatch. Drawn once per size, then only changed.
 
-import { byId, setAttribute, setText, svg } from "./dom.js";
+import { byId, h, setAttribute, setText, svg } from "./dom.js";
 import { number, range } from "./format.js";
 import { Places, beside, bounds, centred, pointAlong } from "./geometry.js";
 import { PRIORITY_OF_LEVEL, icon, outline } from "./shapes.js";
 import { quality, store } from "./store.js";
 import { t } from "./text.js";
 
-const CHIP = { w: 62, h: 19 };
+const WIDE = { w: 62, h: 19 };
+const NARROW = { w: 52, h: 18 };
+const WIDE_FROM_PX = 1000;
 const SWITCH = 17;
 const LABEL_H = 17;
 
+let chipSize = WIDE;
 let drawn = null;
 let onZone = () => {};
 let onPoint = () => {};
+
+// What the signs mean, in the corner; words change with the language.
+export function dressMap() {
+  const entry = (className, key, ...shapes) => h("span", { class: "entry" },
+    svg("svg", { viewBox: "-9 -9 18 18", class: `mine-sign ${className}`, "aria-hidden": "true" }, ...shapes), h("span", { text: t(key) }));
+  const legend = h("p", { class: "legend" },
+    entry("power_cut live", "page.legend_live", ...switchSymbol()), entry("power_cut dead", "page.legend_dead", ...switchSymbol()),
+    entry("siren", "output_role.siren", ...sirenSymbol()), entry("reader", "page.legend_reader", svg("circle", { r: 6 }), svg("circle", { class: "core", r: 2 })));
+  byId("map").querySelector(".legend")?.remove();
+  byId("map").append(legend);
+}
 
 export function buildMap({ openZone, openPoint }) {
   onZone = openZone;
@@ -29,7 +43,8 @@ export function layoutMap() {
   const { clientWidth: width, clientHeight: height } = host;
   const zones = store.mine.zones.filter((zone) => zone.path.length > 1);
   if (!zones.length || !width || !height) return;
-  const box = bounds(zones.map((zone) => zone.path), { x: 70, top: 55, bottom: 45 });
+  chipSize = width < WIDE_FROM_PX ? NARROW : WIDE;
+  const box = bounds(zones.map((zone) => zone.path), { x: 60, top: 42, bottom: 26 });
   const unit = Math.max(box.width / width, box.height / height);
   const shift = { x: (width * unit - box.width) / 2, y: (height * unit - box.height) / 2 };
   const root = svg("svg", {
@@ -39,7 +54,7 @@ export function layoutMap() {
   drawn = { root, unit, zones: new Map(), points: new Map(), outputs: new Map(), readers: new Map() };
   const layers = ["outer", "inner", "flow", "marks", "labels"].map((name) => svg("g", { class: name }));
   for (const zone of zones) drawRoad(zone, layers);
-  const places = new Places();
+  const places = new Places({ x: box.left - shift.x, y: box.top - shift.y, w: width * unit, h: height * unit });
   drawPoints(layers[3], places);
   drawOutputs(layers[3], places);
   drawReaders(layers[3], places);
@@ -93,17 +108,17 @@ function drawPoints(layer, places) {
     const [x, y] = point.at;
     const offsets = [[0, 0], [0, -21], [0, 21], [34, 0], [-34, 0], [34, -20], [-34, -20], [0, -42], [0, 42]];
     const box = places.place(offsets.map(([dx, dy]) =>
-      centred(x + dx * u, y + dy * u, (CHIP.w + 3) * u, (CHIP.h + 3) * u, { at: [x + dx * u, y + dy * u] })));
+      centred(x + (dx - 8) * u, y + dy * u, (chipSize.w + 19) * u, (chipSize.h + 3) * u, { at: [x + dx * u, y + dy * u] })));
     const [cx, cy] = box.at;
     if (cx !== x || cy !== y) {
       layer.append(svg("line", { class: "leader", x1: x, y1: y, x2: cx, y2: cy, "stroke-width": u }));
     }
-    const shape = svg("path", { class: "shape", transform: `translate(${-CHIP.w / 2 - 6} -8)` });
-    const name = svg("text", { class: "short", x: -CHIP.w / 2 + 5, y: 4.2, text: shortName(point) });
-    const value = svg("text", { class: "value", x: CHIP.w / 2 - 5, y: 4.6, "text-anchor": "end" });
+    const shape = svg("path", { class: "shape", transform: `translate(${-chipSize.w / 2 - 17} -8)` });
+    const name = svg("text", { class: "short", x: -chipSize.w / 2 + 4, y: 4.2, text: shortName(point) });
+    const value = svg("text", { class: "value", x: chipSize.w / 2 - 4, y: 4.6, "text-anchor": "end" });
     const title = svg("title");
     const chip = tag("chip", cx, cy, () => onPoint(point.id), title,
-      svg("rect", { x: -CHIP.w / 2, y: -CHIP.h / 2, width: CHIP.w, height: CHIP.h, rx: 2.5 }), name, value, shape);
+      svg("rect", { x: -chipSize.w / 2, y: -chipSize.h / 2, width: chipSize.w, height: chipSize.h, rx: 2.5 }), name, value, shape);
     layer.append(chip);
     drawn.points.set(point.id, { chip, value, shape, title });
   }

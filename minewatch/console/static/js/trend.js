@@ -45,45 +45,46 @@ export function openPoint(id) {
 
 async function fill(chart, point, hours) {
   chart.replaceChildren(h("p", { class: "about", text: t("page.loading") }));
-  let pairs;
-  let words = "";
   try {
     const past = await getJson(`/api/v1/history?point=${encodeURIComponent(point.id)}&hours=${hours}`);
-    pairs = past.t_ms.map((at, i) => [at, past.value[i]]);
+    const rows = past.wall_ms.map((at, i) => [at, past.low[i], past.high[i]]);
+    chart.replaceChildren(draw(point, rows, hours * 3_600_000));
   } catch (refused) {
-    pairs = store.past.get(point.id) ?? [];
-    words = `${refused.words ?? ""} ${t("page.only_minutes")}`;
+    const rows = (store.past.get(point.id) ?? []).map(([at, value]) => [toWallMs(at), value, value]);
+    chart.replaceChildren(
+      h("p", { class: "about", text: `${refused.words ?? ""} ${t("page.only_minutes")}` }), draw(point, rows, 600_000));
   }
-  const spanMs = words ? 600_000 : hours * 3_600_000;
-  chart.replaceChildren(...(words ? [h("p", { class: "about", text: words })] : []), draw(point, pairs, spanMs));
 }
 
-function draw(point, pairs, spanMs) {
-  const end = store.view.t_ms;
-  const values = pairs.map((each) => each[1]).filter((value) => value !== null);
+// `rows` are [wall ms, low, high]: a bucket of many samples shows both its ends.
+function draw(point, rows, spanMs) {
+  const end = store.view.wall_ms;
+  const shown = rows.filter(([at]) => at >= end - spanMs);
+  const values = shown.flatMap((row) => row.slice(1)).filter((value) => value !== null);
   const limits = limitWords(point).map(([key]) => [key, point.limits[key]]);
-  const all = [...values, ...limits.map((each) => each[1]), ...(point.kind === "methane" ? [0] : [])];
+  const all = [...values, ...limits.map((each) => each[1]), ...(point.kind === "methane" || point.switch ? [0] : [])];
   const high = Math.max(...all, 1);
-  const low = Math.min(...all, point.switch ? 0 : Infinity);
+  const low = Math.min(...all, high);
   const room = (high - low || 1) * 0.06;
   const inner = { w: BOX.width - BOX.left - BOX.right, h: BOX.height - BOX.top - BOX.bottom };
   const x = (at) => BOX.left + inner.w * (1 - (end - at) / spanMs);
   const y = (value) => BOX.top + inner.h * (1 - (value - low + room) / (high - low + 2 * room));
-  const gapMs = Math.max(5000, spanMs / 300);
+  const gapMs = Math.max(5000, spanMs / 200);
+  const line = (column) => svg("path", { class: "line", d: pathOf(shown.map((row) => [row[0], row[column]]), x, y, gapMs) });
   return svg("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}` },
     ...timeLines(spanMs, end, x), ...valueLines(point, low, high, y),
     ...limits.flatMap(([key, value]) => [
       svg("line", { class: `limit ${key}`, x1: BOX.left, x2: BOX.width - BOX.right, y1: y(value), y2: y(value) }),
-      svg("text", { class: "limit-name", x: BOX.width - BOX.right + 5, y: y(value) + 4, text: `${t(`level_short.${key}`) === `level_short.${key}` ? t(`page.limit_short.${key}`) : t(`level_short.${key}`)} ${number(point, value)}` }),
+      svg("text", { class: `limit-name ${key}`, x: BOX.width - BOX.right + 5, y: y(value) + 4, text: `${t(`page.limit_short.${key}`)} ${number(point, value)}` }),
     ]),
-    svg("path", { class: "line", d: pathOf(pairs.filter(([at]) => at >= end - spanMs), x, y, gapMs) }));
+    line(1), line(2));
 }
 
 function timeLines(spanMs, end, x) {
   const steps = 6;
   return Array.from({ length: steps + 1 }, (_, i) => end - (spanMs * i) / steps).flatMap((at) => [
     svg("line", { class: "grid", x1: x(at), x2: x(at), y1: BOX.top, y2: BOX.height - BOX.bottom }),
-    svg("text", { class: "axis", x: x(at), y: BOX.height - 8, "text-anchor": "middle", text: clock(toWallMs(at), spanMs <= 3_600_000) }),
+    svg("text", { class: "axis", x: x(at), y: BOX.height - 8, "text-anchor": "middle", text: clock(at, spanMs <= 3_600_000) }),
   ]);
 }
 

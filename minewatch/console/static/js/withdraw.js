@@ -101,8 +101,7 @@ function update(row, { id, each }) {
   setText(row.watch, duration(nowMs() - each.raised_ms));
   const separator = language().startsWith("zh") ? "、" : ", ";
   setText(row.zones, each.zones.map((zone) => (zone === "mine" ? t("page.whole_mine") : zoneName(zone))).join(separator));
-  const cause = first([`withdrawal_cause.${each.cause}`, `page.withdraw_cause.${each.cause}`], subject(each.cause ?? ""));
-  setText(row.by, [cause, each.by ? staffName(each.by) || each.by : "", clock(toWallMs(each.raised_ms))].filter(Boolean).join(" · "));
+  setText(row.by, `${causeWords(each.cause ?? "")} · ${clock(toWallMs(each.raised_ms))}`);
   setText(row.notified, each.notified_ms ? t("page.siren_proved", { s: Math.max(0, Math.round((each.notified_ms - each.raised_ms) / 1000)) }) : t("page.siren_not_proved"));
   setAttribute(row.notified, "data-bad", !each.notified_ms);
   drawCount(row, id, each.underground);
@@ -112,6 +111,15 @@ function update(row, { id, each }) {
   keyed(row.missing, missing, (badge) => badge, createMissing, updateMissing);
   setText(row.clear, t("command.all_clear"));
   setText(row.print, t("page.print_roster"));
+}
+
+// `gas:<point>`, `gas:two_heads`, `person:<code or terminal>`.
+function causeWords(cause) {
+  const [kind, ...rest] = cause.split(":");
+  const about = rest.join(":");
+  const words = first([`withdrawal_cause.${kind}`], kind);
+  if (kind === "person") return `${words} ${staffName(about)}`;
+  return `${words} ${first([`withdrawal_cause.${about}`], subject(about))}`;
 }
 
 export const badges = (list) => (Array.isArray(list) ? list : Object.keys(list ?? {}));
