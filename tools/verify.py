@@ -216,7 +216,8 @@ class Verifier:
             for index, *rest in rows:
                 yield index, *(each if isinstance(each, bytes) else None for each in rest)
             start = rows[-1][0] + 1
-            print(f"\r{start} entries", end="", file=sys.stderr)
+            if sys.stderr.isatty():
+                print(f"\r{start} entries", end="", file=sys.stderr)
 
     def leaf(self, where: str, leaf: bytes, text: bytes | None) -> int:
         """Read an event; return its wall time."""
@@ -230,9 +231,9 @@ class Verifier:
         if text is None or (hashlib.sha256(text).hexdigest() if text else None) != wanted:
             self.fault(f"{where}: the text beside it was altered")
         if kind == "journal_sealed":
-            self.sealed[data["chunk"]] = data
+            self.sealed[data["subject"]] = data
         if kind == "journal_retired":
-            self.retired.add(data["file"])
+            self.retired.add(data["subject"])
         return int(wall_ms)
 
     def meet(self, tree: Tree) -> bool:
@@ -310,8 +311,13 @@ class Verifier:
             self.notes(outside.name, outside.read_bytes(), key)
 
         def check(database: sqlite3.Connection) -> None:
-            query = "SELECT CAST(note AS BLOB) FROM checkpoint ORDER BY size"
-            stored = [note for (note,) in database.execute(query).fetchall()]
+            query = "SELECT size, CAST(note AS BLOB) FROM checkpoint ORDER BY size"
+            rows = database.execute(query).fetchall()
+            stored = [note for _, note in rows]
+            if any(note.split(b"\n")[1:2] != [str(size).encode()] for size, note in rows):
+                self.fault("ledger.db: a checkpoint is filed under another size")
+            if database.execute("SELECT origin FROM meta").fetchall() != [(key.split("+")[0],)]:
+                self.fault("ledger.db: belongs to another ledger than the key")
             good = self.notes("ledger.db", b"\n".join(stored), key)
             if set(good[:-1]) - set(listed) or len(set(listed) - set(good)) > 1:
                 self.fault("checkpoints.txt and ledger.db do not hold the same checkpoints")

@@ -38,6 +38,7 @@ class Part:
     run: str
     first_cycle: int
     last_cycle: int
+    cycles: int
     first_wall_ms: int
     last_wall_ms: int
     sha256: str
@@ -108,13 +109,13 @@ def read_part(database: sqlite3.Connection, number: int) -> Part:
         sqlite3.Error: the file is unreadable at this place.
     """
     row = database.execute(
-        "SELECT number, run, first_cycle, last_cycle, first_wall_ms, last_wall_ms, sha256, lines"
+        "SELECT run, first_cycle, last_cycle, cycles, first_wall_ms, last_wall_ms, sha256, lines"
         " FROM part WHERE number = ?",
         (number,),
     ).fetchone()
     if row is None:
         raise DamageError(f"part {number} is gone")
-    _, run, first_cycle, last_cycle, first_wall_ms, last_wall_ms, digest, packed = row
+    *_, packed = row
     try:
         unpacker = zlib.decompressobj()
         lines = unpacker.decompress(packed, PART_BYTES_MAX)
@@ -122,7 +123,7 @@ def read_part(database: sqlite3.Connection, number: int) -> Part:
         raise DamageError(f"part {number} does not unpack: {error}") from error
     if not unpacker.eof or unpacker.unused_data:
         raise DamageError(f"part {number} does not unpack to its end")
-    return Part(number, run, first_cycle, last_cycle, first_wall_ms, last_wall_ms, digest, lines)
+    return Part(number, *row[:-1], lines)
 
 
 def read_chunk(database: sqlite3.Connection, chunk: int) -> Iterator[Part]:

@@ -185,7 +185,7 @@ class Ledger:
         self._frontier = frontier
         return frontier.size
 
-    def sign_checkpoint(self, wall_ms: int) -> str:
+    def sign_checkpoint(self) -> str:
         """Sign the tree as it stands, store the note and append it to `checkpoints.txt`.
 
         Raises:
@@ -197,8 +197,7 @@ class Ledger:
         note = self._signer.sign(self._frontier.size, self._frontier.root())
         with self._transaction() as database:
             database.execute(
-                "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)",
-                (self._frontier.size, wall_ms, note),
+                "INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", (self._frontier.size, note)
             )
         _append_durably(self.folder / CHECKPOINTS_FILE, note.encode() + b"\n")
         return note

@@ -22,7 +22,6 @@ CREATE TABLE frontier (
 ) STRICT;
 CREATE TABLE checkpoint (
     size INTEGER PRIMARY KEY,
-    wall_ms INTEGER NOT NULL,
     note TEXT NOT NULL
 ) STRICT;
 PRAGMA user_version = 1;

@@ -15,7 +15,7 @@ from minewatch.record.ledger import READ_MAX, Entry, Ledger
 
 STATE_KIND = "state"
 SEALED_KIND = "journal_sealed"
-STOP_KIND = "run_stopped"
+STOP_KIND = "controller_stopping"
 LOOK_BACK_MAX = 200_000
 """Entries searched backwards for a chunk's event: months of a mine."""
 
@@ -85,9 +85,9 @@ def event_of(entry: Entry) -> Event:
 
 def last_sealed_chunk(ledger: Ledger) -> str:
     """Return the name of the newest journal chunk that the ledger knows, or an empty name."""
-    for body in _backwards(ledger, ledger.size, LOOK_BACK_MAX):
-        if body[1].get("kind") == SEALED_KIND:
-            return str(body[1].get("data", {}).get("chunk", ""))
+    for _, body in _backwards(ledger, ledger.size, LOOK_BACK_MAX):
+        if body.get("kind") == SEALED_KIND:
+            return str(body.get("data", {}).get("subject", ""))
     return ""
 
 

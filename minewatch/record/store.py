@@ -51,7 +51,6 @@ class _Item:
 
     image: bytes | None
     now_ms: int
-    wall_ms: int
     events: tuple[Event, ...]
     digest: str
     shed: tuple[int, int] | None
@@ -113,7 +112,7 @@ class RecordStore:
         When too many images wait, the image is shed and the journal tells the hole. Events wait
         without end up to `StoreLimits.events`; beyond that the record stops until the next start.
         """
-        cycle, now_ms, wall_ms = header(image)
+        cycle, now_ms, _ = header(image)
         kept: bytes | None = image
         if self._images_full():
             kept = None
@@ -127,7 +126,7 @@ class RecordStore:
             self._taken_images += 1
             self._taken_bytes += len(kept)
         self._taken += 1
-        self._items.append(_Item(kept, now_ms, wall_ms, events, self._digest.hex(), shed))
+        self._items.append(_Item(kept, now_ms, events, self._digest.hex(), shed))
         if events:
             self._wake.set()
 
@@ -222,7 +221,7 @@ class _LedgerSide:
         self._signed_size = 0
         self._signed_ms: int | None = None
         self._sign_now = False
-        self._now_ms = self._wall_ms = 0
+        self._now_ms = 0
         self.fault = ""
         self.durable = read_size(folder)
         self.last_sealed = ""
@@ -239,7 +238,7 @@ class _LedgerSide:
 
     def take(self, item: _Item) -> None:
         """Remember a cycle's events."""
-        self._now_ms, self._wall_ms = item.now_ms, item.wall_ms
+        self._now_ms = item.now_ms
         self._waiting.extend(item.events)
 
     def write(self) -> int:
@@ -321,7 +320,7 @@ class _LedgerSide:
             self._signed_ms = self._now_ms
         due = self._now_ms - self._signed_ms >= self._limits.checkpoint_ms
         if (due or self._sign_now) and ledger.size > self._signed_size:
-            ledger.sign_checkpoint(self._wall_ms)
+            ledger.sign_checkpoint()
             self._signed_size = ledger.size
             self._signed_ms = self._now_ms
         self._sign_now = False

@@ -48,6 +48,7 @@ def verify(
         with open_evidence(folder / "ledger.db") as database:
             stored = _stored_notes(report, database)
             heads = _checked_heads(report, folder, stored, checkpoints, key)
+            _check_origin(report, database)
             facts = LedgerCheck(report, database, heads, progress).run()
     except (*DATABASE_ERRORS, OSError) as error:
         report.add("ledger_unreadable", reason=str(error)[:200])
@@ -105,6 +106,12 @@ def _checked_heads(
     _compare_copies(report, sources[0][1], stored)
     report.checkpoints = len(heads)
     return list(heads.values())
+
+
+def _check_origin(report: Report, database: sqlite3.Connection) -> None:
+    row = database.execute("SELECT origin FROM meta").fetchone()
+    if report.origin and (row is None or row[0] != report.origin):
+        report.add("ledger_unreadable", reason=f"origin {row and row[0]!r}, key {report.origin!r}")
 
 
 def _compare_copies(report: Report, text: bytes, stored: list[bytes]) -> None:

@@ -117,16 +117,17 @@ def _describes(part: Part) -> bool:
     if not images:
         return False
     first, last = header(images[0]), header(images[-1])
-    return (first[0], last[0], first[2], last[2]) == (
+    return (first[0], last[0], len(images), first[2], last[2]) == (
         part.first_cycle,
         part.last_cycle,
+        part.cycles,
         part.first_wall_ms,
         part.last_wall_ms,
     )
 
 
 def _row_agrees(database: sqlite3.Connection, chunk: int, data: dict[str, Any]) -> bool:
-    names = ("first_cycle", "last_cycle", "cycles", "sha256", "digest")
+    names = ("run", "first_cycle", "last_cycle", "cycles", "sha256", "digest")
     row = database.execute(
         f"SELECT {', '.join(names)} FROM chunk WHERE number = ?", (chunk,)
     ).fetchone()

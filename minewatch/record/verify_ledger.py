@@ -147,9 +147,9 @@ class LedgerCheck:
         if written is None or (hashlib.sha256(written).hexdigest() if written else None) != wanted:
             self._report.add("text_altered", **self._place(row.index))
         if kind == "journal_sealed":
-            self.facts.sealed[str(data.get("chunk"))] = (row.index, data)
+            self.facts.sealed[str(data.get("subject"))] = (row.index, data)
         elif kind == "journal_retired":
-            self.facts.retired.add(str(data.get("file")))
+            self.facts.retired.add(str(data.get("subject")))
 
     def _grow(self, hashed: bytes | None) -> None:
         if self._tree is None:

@@ -168,11 +168,13 @@ class FakeController:
         self._beat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        """Listen."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
         self._beat = asyncio.create_task(self._beats())
 
     async def stop(self) -> None:
+        """Go away, as a killed controller does."""
         if self._beat is not None:
             self._beat.cancel()
         for writer in self._writers:
@@ -225,6 +227,7 @@ class FakeController:
 
 
 def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -246,6 +249,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start it and wait until it listens."""
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(self._path)],
             stdout=subprocess.DEVNULL,
@@ -262,6 +266,7 @@ class Broker:
         raise TimeoutError("mosquitto does not listen")
 
     def end(self, number: int = signal.SIGTERM) -> None:
+        """End it with a signal."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(10)
@@ -278,10 +283,12 @@ class Message:
 
     @property
     def stream(self) -> str:
+        """Return the first word below the mine's root."""
         return self.topic.removeprefix(ROOT).partition("/")[0]
 
     @property
     def body(self) -> dict[str, Any]:
+        """Return the payload as JSON."""
         body: dict[str, Any] = json.loads(self.payload)
         return body
 
@@ -295,12 +302,15 @@ class Listener:
     messages: list[Message] = field(default_factory=list)
 
     def of(self, stream: str) -> list[Message]:
+        """Return the messages of a stream in order of arrival."""
         return [each for each in self.messages if each.stream == stream]
 
     def bodies(self, stream: str) -> list[dict[str, Any]]:
+        """Return their bodies, without empty payloads."""
         return [each.body for each in self.of(stream) if each.payload]
 
     def publish(self, topic: str, payload: bytes) -> None:
+        """Publish below the mine's root, as a county does."""
         self.client.publish(ROOT + topic, payload, qos=1)
 
 
@@ -350,6 +360,7 @@ class House:
         self._process: subprocess.Popen[bytes] | None = None
 
     def configure(self, url: str, **changes: Any) -> None:
+        """Make a small mine the active one."""
         self.folder.activate(small_mine(url, **changes))
 
     def record(self, count: int) -> None:
@@ -370,17 +381,21 @@ class House:
             self.ledger.append([(leaf, "张三的话" if index % 3 == 0 else "")])
 
     def sign(self) -> None:
-        self.ledger.sign_checkpoint(1_700_000_000_000)
+        """Sign a checkpoint."""
+        self.ledger.sign_checkpoint()
 
-    def publish_here(self) -> Outbox:
-        """Run the publisher in this process."""
+    def publish_here(self, *, full: bool = False) -> Outbox:
+        """Run the publisher in this process; `full` lets its database grow no more."""
         self.folder.outbox.mkdir(parents=True, exist_ok=True)
         outbox = Outbox(self.folder.outbox / "outbox.db")
+        if full:
+            outbox._db.execute("PRAGMA max_page_count = 1")
         self._stop.clear()
         self._running = asyncio.create_task(Publisher(self.folder, outbox).run(self._stop))
         return outbox
 
     async def end_here(self) -> None:
+        """End the publisher of this process cleanly."""
         self._stop.set()
         if self._running is not None:
             await self._running
@@ -393,6 +408,7 @@ class House:
         return self._process
 
     async def close(self) -> None:
+        """End everything."""
         await self.end_here()
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
@@ -480,9 +496,11 @@ class Proxy:
         self.url = f"mqtt://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        """Listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
+        """Listen no more and break what there is."""
         if self._server is not None:
             self._server.close()
         self.cut()

@@ -55,8 +55,7 @@ def decide(image: Image) -> tuple[Event, ...]:
 
 
 def _named(notice: Notice) -> dict[str, Any]:
-    name = "file" if notice.kind == "journal_retired" else "chunk"
-    return {name: notice.subject, **notice.data}
+    return {"subject": notice.subject, **notice.data}
 
 
 def is_alarm(event: Event) -> bool:
