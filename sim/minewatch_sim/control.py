@@ -25,6 +25,7 @@ class Control:
         self._endpoints = endpoints
         self._plant = endpoints.plant
         self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self.stopped = asyncio.Event()
         self._questions: dict[str, Answer] = {
             "addresses": lambda _: endpoints.addresses(),
@@ -48,10 +49,12 @@ class Control:
         return place
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening and let every client go."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+        for writer in list(self._clients):
+            writer.transport.abort()
+        await asyncio.gather(*(task for task in self._clients.values() if task is not None))
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Do what one line asks and return the reply."""
@@ -68,6 +71,7 @@ class Control:
             return {"ok": False, "error": f"not understood: {error!r}"}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients[writer] = asyncio.current_task()
         try:
             while line := await reader.readline():
                 writer.write(json.dumps(self.answer(line)).encode() + b"\n")
@@ -76,6 +80,7 @@ class Control:
             # Gone, or a line without an end: this client has nothing more to ask.
             pass
         finally:
+            del self._clients[writer]
             writer.close()
 
     def _status(self) -> dict[str, Any]:

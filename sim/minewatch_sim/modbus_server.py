@@ -173,6 +173,11 @@ class RtuFraming:
             self._buffer.clear()
         return found
 
+    @property
+    def pending(self) -> bool:
+        """Return whether a request has begun and not ended."""
+        return bool(self._buffer)
+
     def silence(self) -> None:
         """Forget an unfinished request: the line was silent longer than t3.5."""
         self._buffer.clear()

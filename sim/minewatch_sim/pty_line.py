@@ -85,9 +85,10 @@ class PtyLine:
         silence_us = now_us - self._last_byte_us
         if silence_us >= self.timing.t35_us:
             self._framing.silence()
-        elif self._last_byte_us:
+        elif self._last_byte_us and not self._framing.pending:
             self.short_gaps += 1
-        received_us = now_us + round(len(data) * self.timing.byte_us)
+        started_us = max(now_us, self._last_byte_us) if self._framing.pending else now_us
+        received_us = started_us + round(len(data) * self.timing.byte_us)
         self._last_byte_us = received_us
         for request in self._framing.feed(data):
             self.requests += 1
@@ -112,10 +113,11 @@ class PtyLine:
     def _send(self) -> None:
         self._timer = None
         _, piece = self._pieces.popleft()
+        # Stamped before the write: a master may answer before this process runs on.
+        self._last_byte_us = self._now_us()
         try:
             os.write(self._master, piece)
         except BlockingIOError:
             self._pieces.clear()
-        self._last_byte_us = self._now_us()
         if self._pieces:
             self._arm()
