@@ -11,13 +11,14 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minewatch.model.canonical import encode
 from minewatch.record import DATABASE_ERRORS, DamageError
 from minewatch.record.journal_files import (
+    MARK_BYTES,
     VERSION,
     Sealed,
     chunk_name,
@@ -90,6 +91,7 @@ class _Waiting:
     first_wall_ms: int = 0
     last_wall_ms: int = 0
     digest: str = ""
+    marks: bytearray = field(default_factory=bytearray)
 
 
 class Journal:
@@ -158,6 +160,7 @@ class Journal:
         waiting.size += len(image)
         waiting.cycles += 1
         waiting.last_cycle, waiting.last_wall_ms, waiting.digest = cycle, wall_ms, digest
+        waiting.marks += bytes.fromhex(digest[: 2 * MARK_BYTES])
 
     def advance(self) -> Sealed | None:
         """Write what is due, at most a part or the end of a chunk; return a chunk that is done."""
@@ -196,6 +199,7 @@ class Journal:
             waiting.last_wall_ms,
             waiting.digest,
             hashlib.sha256(lines).hexdigest(),
+            bytes(waiting.marks),
             zlib.compress(lines),
         )
         marks = ",".join("?" * len(row))

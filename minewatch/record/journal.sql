@@ -12,6 +12,7 @@ CREATE TABLE part (
     last_wall_ms INTEGER NOT NULL,
     digest TEXT NOT NULL,
     sha256 TEXT NOT NULL,
+    marks BLOB NOT NULL,
     lines BLOB NOT NULL
 ) STRICT;
 CREATE INDEX part_by_chunk ON part (chunk, number);

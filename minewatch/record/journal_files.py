@@ -13,6 +13,7 @@ from pathlib import Path
 from minewatch.record import DamageError, RecordError
 
 VERSION = 1
+MARK_BYTES = 4
 PART_BYTES_MAX = 64 << 20
 """No part is ever larger when unpacked; a damaged length never fills the memory."""
 
@@ -32,7 +33,11 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """At most 10 s of journal; `lines` is unpacked."""
+    """At most 10 s of journal; `lines` is unpacked.
+
+    `marks` has the first 4 bytes of the decision digest after each image, so that a replay finds
+    the very cycle that differs; the proof is the whole digest in the ledger.
+    """
 
     number: int
     run: str
@@ -42,6 +47,7 @@ class Part:
     first_wall_ms: int
     last_wall_ms: int
     sha256: str
+    marks: bytes
     lines: bytes
 
 
@@ -109,13 +115,13 @@ def read_part(database: sqlite3.Connection, number: int) -> Part:
         sqlite3.Error: the file is unreadable at this place.
     """
     row = database.execute(
-        "SELECT run, first_cycle, last_cycle, cycles, first_wall_ms, last_wall_ms, sha256, lines"
-        " FROM part WHERE number = ?",
+        "SELECT run, first_cycle, last_cycle, cycles, first_wall_ms, last_wall_ms, sha256, marks,"
+        " lines FROM part WHERE number = ?",
         (number,),
     ).fetchone()
     if row is None:
         raise DamageError(f"part {number} is gone")
-    *_, packed = row
+    run, first_cycle, last_cycle, cycles, first_wall_ms, last_wall_ms, sha256, marks, packed = row
     try:
         unpacker = zlib.decompressobj()
         lines = unpacker.decompress(packed, PART_BYTES_MAX)
@@ -123,7 +129,18 @@ def read_part(database: sqlite3.Connection, number: int) -> Part:
         raise DamageError(f"part {number} does not unpack: {error}") from error
     if not unpacker.eof or unpacker.unused_data:
         raise DamageError(f"part {number} does not unpack to its end")
-    return Part(number, *row[:-1], lines)
+    return Part(
+        number=number,
+        run=run,
+        first_cycle=first_cycle,
+        last_cycle=last_cycle,
+        cycles=cycles,
+        first_wall_ms=first_wall_ms,
+        last_wall_ms=last_wall_ms,
+        sha256=sha256,
+        marks=marks,
+        lines=lines,
+    )
 
 
 def read_chunk(database: sqlite3.Connection, chunk: int) -> Iterator[Part]:
