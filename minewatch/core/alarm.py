@@ -140,7 +140,7 @@ def clear(draft: "Draft", kind: AlarmKind, source: str) -> None:
     alarm = find(draft.durable, kind, source)
     if alarm is None or alarm.state not in _ACTIVE:
         return
-    peak = draft.volatile.alarms.peaks.get(alarm.id, alarm.peak)
+    peak = peak_of(draft.volatile.alarms.peaks, alarm)
     draft.emit(
         "alarm_cleared",
         alarm=alarm.id,
@@ -154,18 +154,23 @@ def clear(draft: "Draft", kind: AlarmKind, source: str) -> None:
     draft.update_volatile(alarms=replace(draft.volatile.alarms, peaks=peaks))
 
 
-def peak_of(draft_peaks: Mapping[str, int], alarm: Alarm) -> int | None:
+def peak_of(peaks: Mapping[str, int], alarm: Alarm) -> int | None:
     """Return the furthest value of an alarm: the running peak, else the recorded one."""
-    return draft_peaks.get(alarm.id, alarm.peak)
+    return peaks.get(alarm.id, alarm.peak)
+
+
+def _further(kind: AlarmKind, one: int | None, other: int | None) -> int | None:
+    """Return the value that is further beyond the limit."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other) if kind is AlarmKind.LOW else max(one, other)
 
 
 def _note_peak(draft: "Draft", alarm: Alarm, value: int | None) -> None:
-    if value is None:
-        return
-    known = draft.volatile.alarms.peaks.get(alarm.id, alarm.peak)
-    is_low = alarm.kind is AlarmKind.LOW
-    if known is None or (value < known if is_low else value > known):
-        peaks = with_entry(draft.volatile.alarms.peaks, alarm.id, value)
+    known = peak_of(draft.volatile.alarms.peaks, alarm)
+    furthest = _further(alarm.kind, known, value)
+    if furthest is not None and furthest != known:
+        peaks = with_entry(draft.volatile.alarms.peaks, alarm.id, furthest)
         draft.update_volatile(alarms=replace(draft.volatile.alarms, peaks=peaks))
 
 
@@ -231,6 +236,7 @@ def _again(before: Alarm, event: Event) -> Alarm:
         before,
         state=LIFE_CYCLE[before.state, AlarmMove.RAISE],
         value=event.data["value"],
+        peak=_further(before.kind, before.peak, event.data["value"]),
         occurrences=event.data["occurrences"],
         told_ms=event.now_ms,
     )

@@ -179,6 +179,7 @@ class Rig:
     events: list[Event] = field(default_factory=list)
     last: Step | None = None
     _commands: int = 0
+    _scanned_ms: int = 0
 
     def __post_init__(self) -> None:
         """Let every point read its normal value and every relay be closed."""
@@ -202,6 +203,8 @@ class Rig:
         self.wall_ms += ms
         if not self.disk_stands:
             self.durable_index = self.state.durable.index
+        if scan:
+            self._scanned_ms = self.now_ms
         shown = {**(self._plant() if scan else {}), **(readings or {})}
         image = Image(
             self.cycle,
@@ -252,7 +255,7 @@ class Rig:
         """Give one command; return the event that answers it."""
         self._commands += 1
         asked = Command(f"c{self._commands}", kind, by, origin, arguments, "理由")
-        decided = self.turn(commands=(asked,))
+        decided = self.turn(commands=(asked,), scan=self.now_ms - self._scanned_ms >= 1000)
         answers = [e for e in decided.events if e.data.get("command") == asked.id]
         assert len(answers) == 1, f"{kind} has {len(answers)} answers"
         return answers[0]
