@@ -283,6 +283,29 @@ INNER: dict[tuple[str, str], type[Table]] = {
 }
 """Tables inside tables, by the table and the key that holds them."""
 
+
+class FileTable(Table):
+    """One configuration file, as editors see it through the JSON Schema."""
+
+    include: list[str] = []
+    points: str | list[str] = []
+    people: str | list[str] = []
+    mine: MineTable | None = None
+    handover: HandoverTable | None = None
+    escalation: EscalationTable | None = None
+    console: ConsoleTable | None = None
+    zone: list[ZoneTable] = []
+    bus: list[BusTable] = []
+    device: list[DeviceTable] = []
+    point: list[PointTable] = []
+    output: list[OutputTable] = []
+    interlock: list[InterlockTable] = []
+    reader: list[ReaderTable] = []
+    person: list[PersonTable] = []
+    staff: list[StaffTable] = []
+    mqtt: list[MqttTable] = []
+
+
 CSV_TABLES: dict[str, type[Table]] = {"point": PointTable, "person": PersonTable}
 """Tables that may also come as rows of a CSV file."""
 
