@@ -5,10 +5,13 @@ reading can be held against what the register really held while the question was
 """
 
 import heapq
+import importlib.util
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,19 @@ from minewatch.model.image import ReadBack, Sample, Sighting
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point, Reader
 from minewatch.model.quality import Quality
+
+
+def load_neighbour(name: str) -> ModuleType:
+    """Return the helper module `name` of this folder; tests import no neighbours by name."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"drivers_tests_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
 
 STEP_US = 50_000
 STEPS = 37
@@ -290,5 +306,7 @@ def kit() -> SimpleNamespace:
         output=output,
         truth=truth,
         wrong=wrong,
+        peers=load_neighbour("peers"),
+        twists=load_neighbour("twists").TWISTS,
         units={f"{n}_{s}": (n, a) for n in range(1, 20) for s, a in (("near", 0), ("far", 100))},
     )

@@ -158,8 +158,8 @@ class PtyPeer:
     def _speak(self) -> None:
         while self._heap and self._heap[0][0] <= CLOCK.now_us():
             _, _, data = heapq.heappop(self._heap)
-            os.write(self._master, data)
             self._last_us = max(self._last_us, CLOCK.now_us())
+            os.write(self._master, data)
 
 
 class Watched:

@@ -32,7 +32,7 @@ def _load(name: str) -> ModuleType:
 
 
 kit = _load("conftest")
-peers = _load("peers")
+peers = kit.load_neighbour("peers")
 
 
 @pytest.fixture(autouse=True)
