@@ -6,6 +6,7 @@ sounders follow them; a welded switch or a dead head is one entry of a dict.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -329,3 +330,9 @@ def rig_of() -> type[Rig]:
 def rig() -> Rig:
     """Return a small mine in service."""
     return Rig(build_mine()).start()
+
+
+@pytest.fixture(scope="session")
+def core_tools() -> SimpleNamespace:
+    """Return builder and rig for fixtures that live longer than one test."""
+    return SimpleNamespace(build_mine=build_mine, Rig=Rig)
