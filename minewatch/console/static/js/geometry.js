@@ -34,14 +34,32 @@ export function bounds(paths, margin) {
 export class Places {
   constructor(frame) {
     this.taken = [];
+    this.roads = [];
     this.frame = frame;
   }
 
-  place(candidates) {
+  // Roads may be covered where nothing else is free; other marks should not be.
+  pave(path, width) {
+    for (let i = 1; i < path.length; i += 1) {
+      const [a, b] = [path[i - 1], path[i]];
+      this.roads.push({
+        x: Math.min(a[0], b[0]) - width / 2, y: Math.min(a[1], b[1]) - width / 2,
+        w: Math.abs(a[0] - b[0]) + width, h: Math.abs(a[1] - b[1]) + width,
+      });
+    }
+  }
+
+  placeBeside(candidates) {
+    return this.place(candidates, this.roads);
+  }
+
+  place(candidates, avoided = []) {
     let best = null;
     for (const box of candidates) {
       const outside = box.w * box.h - overlap(box, this.frame);
-      const cost = this.taken.reduce((sum, other) => sum + overlap(box, other), outside > 1 ? 4 * outside : 0);
+      const cost = (outside > 1 ? 4 * outside : 0)
+        + this.taken.reduce((sum, other) => sum + overlap(box, other), 0)
+        + avoided.reduce((sum, other) => sum + 0.5 * overlap(box, other), 0);
       if (best === null || cost < best.cost) best = { box, cost };
       if (cost === 0) break;
     }
@@ -68,10 +86,9 @@ export function beside(path, w, h, gap) {
     for (const share of [0.5, 0.3, 0.7, 0.15, 0.85]) {
       const x = from[0] + (to[0] - from[0]) * share;
       const y = from[1] + (to[1] - from[1]) * share;
-      if (flat) {
-        boxes.push(centred(x, y - gap - h / 2, w, h), centred(x, y + gap + h / 2, w, h));
-      } else {
-        boxes.push(centred(x + gap + w / 2, y, w, h), centred(x - gap - w / 2, y, w, h));
+      for (const far of [gap, gap + 1.3 * h]) {
+        if (flat) boxes.push(centred(x, y - far - h / 2, w, h), centred(x, y + far + h / 2, w, h));
+        else boxes.push(centred(x + far + w / 2, y, w, h), centred(x - far - w / 2, y, w, h));
       }
     }
   }

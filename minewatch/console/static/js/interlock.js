@@ -3,7 +3,8 @@
 import { act } from "./dialogs.js";
 import { feedIsLive } from "./alarms.js";
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
-import { clock, number, reason, subject, withUnit } from "./format.js";
+import { clock, reason, subject } from "./format.js";
+import { handValue } from "./point_acts.js";
 import { store, toWallMs } from "./store.js";
 import { first, t } from "./text.js";
 
@@ -21,7 +22,7 @@ function create({ output }) {
     lamp: h("span", { class: "lamp" }), state: h("span", { class: "state" }), feed: h("span", { class: "feed" }),
     causes: h("div", { class: "causes" }),
     release: h("button", { onclick: () => release(output.id) }),
-    hand: h("button", { onclick: () => handValue(output.id) }),
+    hand: h("button", { onclick: () => measure(output.id) }),
     cut: h("button", { class: "quiet", onclick: () => cut(output) }),
   };
   row.element = h("div", { class: "output" },
@@ -98,31 +99,12 @@ function release(id) {
   });
 }
 
-// A gas checker's reading from the place, asked for in the unit of its kind.
-function handValue(id) {
-  const points = [...new Set(causesOf(id).flatMap((cause) => cause.points))].map((each) => store.mine.point.get(each)).filter(Boolean);
-  if (!points.length) return;
-  const checkers = Object.entries(store.mine.staff).filter(([, each]) => each.role === "gas_checker");
-  act({
-    kind: "hand_value",
-    title: t("command.hand_value"),
-    fields: [
-      { name: "point", label: t("page.place"), options: points.map((each) => [each.id, `${each.name} (${each.unit || t(`kind.${each.kind}`)})`]) },
-      { name: "value", label: t("page.measured"), required: true, inputmode: "decimal",
-        hint: points.map((each) => (each.limits.restore === undefined ? "" : t("page.restore_below", { limit: withUnit(each, each.limits.restore) }))).find(Boolean) },
-      { name: "checker", label: t("role.gas_checker"), options: [["", "—"], ...checkers.map(([code, each]) => [code, `${code} ${each.name ?? ""}`])] },
-    ],
-    build: ({ point, value, checker }) => {
-      const meant = store.mine.point.get(point);
-      const typed = Number(value.replace(",", "."));
-      if (!value || !Number.isFinite(typed) || typed < 0) throw { code: "number", words: t("page.not_a_number", { value }) };
-      const units = Math.round(typed * 10 ** meant.decimals);
-      if (Math.abs(units / 10 ** meant.decimals - typed) > 1e-9) {
-        throw { code: "number", words: t("page.too_many_decimals", { example: number(meant, units) }) };
-      }
-      return { args: { point, value: units, ...(checker ? { checker } : {}) } };
-    },
-  });
+function measure(id) {
+  const points = [...new Set(causesOf(id).flatMap((cause) => cause.points))]
+    .map((each) => store.mine.point.get(each)).filter((each) => each && !each.switch);
+  const guards = store.mine.interlocks.filter((each) => each.outputs.includes(id)).flatMap((each) => each.points)
+    .map((each) => store.mine.point.get(each)).filter((each) => each && !each.switch);
+  handValue(points.length ? points : guards);
 }
 
 function cut(output) {

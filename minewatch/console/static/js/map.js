@@ -13,6 +13,7 @@ const NARROW = { w: 52, h: 18 };
 const WIDE_FROM_PX = 1000;
 const SWITCH = 17;
 const LABEL_H = 17;
+const LEGEND_H = 26;   // px below the map, as in map.css
 
 let chipSize = WIDE;
 let drawn = null;
@@ -40,7 +41,8 @@ export function buildMap({ openZone, openPoint }) {
 export function layoutMap() {
   const host = byId("map");
   host.querySelector("svg.mine")?.remove();
-  const { clientWidth: width, clientHeight: height } = host;
+  const width = host.clientWidth;
+  const height = host.clientHeight - LEGEND_H;
   const zones = store.mine.zones.filter((zone) => zone.path.length > 1);
   if (!zones.length || !width || !height) return;
   chipSize = width < WIDE_FROM_PX ? NARROW : WIDE;
@@ -55,6 +57,7 @@ export function layoutMap() {
   const layers = ["outer", "inner", "flow", "marks", "labels"].map((name) => svg("g", { class: name }));
   for (const zone of zones) drawRoad(zone, layers);
   const places = new Places({ x: box.left - shift.x, y: box.top - shift.y, w: width * unit, h: height * unit });
+  for (const zone of zones) places.pave(zone.path, 19 * unit);
   drawPoints(layers[3], places);
   drawOutputs(layers[3], places);
   drawReaders(layers[3], places);
@@ -177,8 +180,9 @@ function drawReaders(layer, places) {
 
 function drawLabel(zone, layer, places) {
   const u = drawn.unit;
-  const width = textWidth(zone.name, 12.5) + 58;
-  const box = places.place(beside(zone.path, width * u, LABEL_H * u, 12 * u));
+  const counted = zone.kind !== "surface" && !zone.restricted;
+  const width = textWidth(zone.name, 12.5) + (counted ? 30 + 7 * (zone.headcount_limit ? 5 : 2) : 0);
+  const box = places.placeBeside(beside(zone.path, width * u, LABEL_H * u, 12 * u));
   const left = -width / 2;
   const count = svg("text", { class: "count", x: left + textWidth(zone.name, 12.5) + 22, y: 4.4 });
   const person = icon("person");

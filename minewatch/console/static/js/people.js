@@ -14,9 +14,9 @@ export function buildPeople(printRoster) {
     bar: bar(), reasons: h("p", { class: "reasons" }), zones: h("div", { class: "zones" }),
     roster: h("button", { class: "tool", onclick: printRoster }),
   };
-  byId("people-tools").replaceChildren(parts.roster);
+  byId("people-tools").replaceChildren(parts.state, parts.roster);
   byId("people-body").replaceChildren(
-    h("div", { class: "total" }, parts.figure, parts.limit, parts.state), parts.bar.element, parts.reasons, parts.zones);
+    h("div", { class: "total" }, parts.figure, parts.limit), parts.bar.element, parts.reasons, parts.zones);
 }
 
 function bar() {

@@ -3,6 +3,7 @@
 import { getJson } from "./api.js";
 import { h, svg } from "./dom.js";
 import { clock, limitWords, number, person, range, trust, withUnit } from "./format.js";
+import { closePerson, pointActs } from "./point_acts.js";
 import { pathOf } from "./spark.js";
 import { store, toWallMs } from "./store.js";
 import { t } from "./text.js";
@@ -37,9 +38,9 @@ export function openPoint(id) {
     ...Object.entries(point.limits).map(([key, value]) => [t(`limit.${key}`), withUnit(point, value)]),
     ...(point.citation ? [[t("page.citation"), point.citation]] : []),
   ];
-  dialog(`${point.name} (${point.id})`,
+  const box = dialog(`${point.name} (${point.id})`,
     h("dl", { class: "facts" }, ...facts.map(([name, value]) => h("div", {}, h("dt", { text: name }), h("dd", { text: value })))),
-    h("div", { class: "tools" }, ...buttons), chart);
+    h("div", { class: "tools" }, ...buttons), chart, pointActs(point, () => box.close()));
   choose(24);
 }
 
@@ -112,5 +113,7 @@ export function openZone(id) {
         h("span", { text: point.name }), h("b", { text: reading && reading.value !== null ? withUnit(point, reading.value) : "—" }),
         h("small", { text: trust(reading).words }));
     })),
-    here.length ? h("p", { class: "names", text: here.map(([badge]) => person(badge)).join("、") }) : null);
+    here.length ? h("p", { class: "names" }, ...here.map(([badge]) => h("button", {
+      class: "quiet", text: person(badge), title: t("command.close_person"), onclick: () => { box.close(); closePerson(badge); },
+    }))) : null);
 }
