@@ -82,7 +82,7 @@ class Bank:
         self._model = model
         self._outbox = outbox
         self._scan_us = scan_us
-        self._runs = _runs(model, outputs)
+        self._runs = coil_runs(model, outputs)
         self._keep = _keep_mask(model, outputs)
         watchdog = model.watchdog
         self.refresh_us = watchdog.time_ms * 250 if watchdog else REFRESH_DEFAULT_US
@@ -252,7 +252,7 @@ def _levels(run: _Run, wanted: Levels) -> tuple[bool, ...]:
     return tuple(wanted[output] for output in run.outputs)
 
 
-def _runs(model: DeviceModel, outputs: Sequence[Output]) -> tuple[_Run, ...]:
+def coil_runs(model: DeviceModel, outputs: Sequence[Output]) -> tuple[_Run, ...]:
     """Group outputs whose coils follow one another; singly where the relay takes one at a time."""
     ordered = sorted(outputs, key=lambda output: model.channels[output.signal].coil)
     runs: list[_Run] = []

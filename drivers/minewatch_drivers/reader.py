@@ -8,7 +8,7 @@ from minewatch.model.image import Reading, Sample, Sighting
 from minewatch.model.mine import Device, Reader
 from minewatch.model.quality import Quality
 from minewatch_drivers import modbus
-from minewatch_drivers.device_model import DeviceModel, Queue, Table
+from minewatch_drivers.device_model import DeviceModel, Queue
 from minewatch_drivers.exchange import Exchange, write_exchange
 from minewatch_drivers.jobs import Outbox, UnitState, next_due
 from minewatch_drivers.plan import read_exchange
@@ -45,8 +45,7 @@ class QueueReader:
         self._model = model
         self._queue: Queue = model.queue
         self._outbox = outbox
-        self._first, count = _header_span(model)
-        self._header = read_exchange(device.unit, self._queue.table, self._first, count)
+        self._header, self._first = header_exchange(device, model)
         self.exchange: Exchange = self._header
         self._last: int | None = None
         self._boot: int | None = None
@@ -197,13 +196,18 @@ class Acknowledge:
         self._reader.unacknowledged(now_us)
 
 
-def _header_span(model: DeviceModel) -> tuple[int, int]:
-    """Return (first address, count) of one read with count, overflow, boot, identity, heartbeat."""
+def header_exchange(device: Device, model: DeviceModel) -> tuple[Exchange, int]:
+    """Return the question for the state of the queue and the first address that it reads.
+
+    One answer brings count, overflow, boot, identity and heartbeat.
+    """
     queue = model.queue
-    assert queue is not None
+    if queue is None:
+        raise ValueError(f"{model.name} has no queue")
     wanted = [queue.count, queue.overflow]
     wanted += [] if queue.boot is None else [queue.boot]
     for mark in (model.sentinel, model.heartbeat):
-        if mark is not None and mark.at.table is Table(queue.table):
+        if mark is not None and mark.at.table is queue.table:
             wanted.append(mark.at.address)
-    return min(wanted), max(wanted) - min(wanted) + 1
+    first = min(wanted)
+    return read_exchange(device.unit, queue.table, first, max(wanted) - first + 1), first
