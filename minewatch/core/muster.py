@@ -84,7 +84,7 @@ def _badges(draft: "Draft", zones: tuple[str, ...]) -> list[str]:
     if "mine" in zones:
         return sorted(inside)
     scope = frozenset(zones)
-    return sorted(badge for badge in inside if tracks[badge].zone in scope)
+    return sorted(b for b in inside if tracks[b].zone in scope or tracks[b].also in scope)
 
 
 def _is_missed(draft: "Draft", badge: str) -> bool:

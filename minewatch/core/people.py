@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core import alarm, gates, roster
 from minewatch.core.act import Act, Given, Reasons, is_id
-from minewatch.core.hearing import SLACK_MS, Hearing
+from minewatch.core.ears import SLACK_MS
+from minewatch.core.hearing import Hearing
 from minewatch.core.layout import Layout, layout_of
 from minewatch.core.roster import (
     UNBADGED,
@@ -22,7 +23,7 @@ from minewatch.core.roster import (
 )
 from minewatch.core.turnover import FOLDS
 from minewatch.model.alarm import AlarmKind
-from minewatch.model.image import Command
+from minewatch.model.image import Command, Sample
 from minewatch.model.mine import Role
 
 if TYPE_CHECKING:
@@ -82,19 +83,22 @@ def _meet(draft: "Draft") -> Layout:
     layout = layout_of(draft.mine)
     people, now_ms = draft.volatile.people, draft.image.now_ms
     if people.layout is not None:
-        ears = {reader: ear for reader, ear in people.ears.items() if reader in layout.places}
+        ears = {r: people.ears.get(r, Ear(backlog_ms=now_ms)) for r in layout.places}
         roster.update(draft, layout=layout, ears=ears)
         return layout
     durable = draft.durable.people
-    resumed = durable.latest_ms > 0
-    base_ms = durable.latest_ms - READER_LOST_MS - SLACK_MS if resumed else now_ms
+    listened_ms = durable.latest_ms - READER_LOST_MS - SLACK_MS
     tracks = {
         badge: Track(
             each.reader, each.zone, _side(each.doubt), each.seen_ms, each.seen_ms, 0, 0, None
         )
         for badge, each in durable.inside.items()
     }
-    roster.update(draft, layout=layout, start_ms=now_ms, base_ms=base_ms, tracks=tracks)
+    ears = {
+        reader: Ear(backlog_ms=min(listened_ms, durable.lost.get(reader, listened_ms) - SLACK_MS))
+        for reader in layout.places
+    }
+    roster.update(draft, layout=layout, start_ms=now_ms, tracks=tracks, ears=ears)
     return layout
 
 
@@ -114,9 +118,7 @@ def _hear(draft: "Draft", layout: Layout) -> Hearing | None:
     hearing = Hearing(draft, layout)
     hearing.take(image.sightings)
     for sample in answers:
-        if all(reading.quality.clears for reading in sample.readings):
-            for reader in layout.by_device[sample.device]:
-                hearing.answered(reader, min(sample.sampled_ms, image.now_ms))
+        _answer(hearing, layout, sample)
     if due:
         hearing.settle()
     hearing.write_back()
@@ -124,21 +126,37 @@ def _hear(draft: "Draft", layout: Layout) -> Hearing | None:
     return hearing
 
 
+def _answer(hearing: Hearing, layout: Layout, sample: Sample) -> None:
+    """Take an exchange with a reader; a reading of its own name says that it has lost records."""
+    if not all(reading.quality.clears for reading in sample.readings):
+        return
+    for reader in layout.by_device[sample.device]:
+        hearing.ears.answered(reader, min(sample.sampled_ms, hearing.now_ms))
+    for point, value, _ in sample.readings:
+        if point in layout.places and value is not None:
+            hearing.ears.overflowed(point, value != 0)
+
+
 def _silence(draft: "Draft", layout: Layout) -> None:
+    """Name readers that are silent once, and once when they are back."""
     people, now_ms = draft.volatile.people, draft.image.now_ms
     lost = draft.durable.people.lost
-    for reader in layout.places:
-        ear = people.ears.get(reader)
-        answered_ms = people.start_ms if ear is None or ear.answered_ms is None else ear.answered_ms
-        heard = ear is not None and ear.answered_ms is not None
+    ears = dict(people.ears)
+    for reader, ear in people.ears.items():
+        answered_ms = people.start_ms if ear.answered_ms is None else ear.answered_ms
         silent = now_ms - answered_ms > READER_LOST_MS
         if silent and reader not in lost:
             draft.emit("reader_lost", reader=reader, answered_ms=answered_ms)
             zone = layout.places[reader].zone
             alarm.raise_(draft, AlarmKind.READER_LOST, reader, zone=zone)
-        elif ear is not None and heard and not silent and reader in lost:
+            oldest_ms = answered_ms - SLACK_MS if ear.backlog_ms is None else ear.backlog_ms
+            ears[reader] = ear._replace(backlog_ms=oldest_ms)
+        elif ear.answered_ms is not None and not silent and reader in lost:
             draft.emit("reader_back", reader=reader, blind=_was_blind(layout, reader, ear))
             alarm.clear(draft, AlarmKind.READER_LOST, reader)
+            ears[reader] = ear._replace(busy_ms=now_ms)
+    if draft.durable.people.lost is not lost:
+        roster.update(draft, ears=ears)
 
 
 def _was_blind(layout: Layout, reader: str, ear: Ear) -> bool:

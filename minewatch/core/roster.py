@@ -75,14 +75,22 @@ class Balance:
         return Balance(self.gate + gate, self.reads + reads, now_ms)
 
 
+class Gap(NamedTuple):
+    """Reads that a reader has lost: so many moves near it are unknown until badges are heard."""
+
+    reader: str
+    lost: int
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class PeopleDurable:
     """What survives about people.
 
     `gaps_in` and `gaps_out` stand in for the balances where a mine has no mouth gate: reads that a
-    mouth reader is known to have lost. `lost` holds the silent readers with the time of their last
-    answer; until `blind_ms` people may have passed the mouth unseen. `latest_ms` is when the run
-    before this one is last known to have listened.
+    mouth reader is known to have lost; `gaps` are the newest losses of all readers. `lost` holds
+    the silent readers with the time of their last answer; until `blind_ms` people may have passed
+    the mouth unseen. `latest_ms` is when the run before this one is last known to have listened.
     """
 
     inside: Mapping[str, Inside] = field(default_factory=dict)
@@ -91,6 +99,7 @@ class PeopleDurable:
     went: Balance = field(default_factory=Balance)
     gaps_in: int = 0
     gaps_out: int = 0
+    gaps: tuple[Gap, ...] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     blind_ms: int | None = None
     latest_ms: int = 0
@@ -98,7 +107,10 @@ class PeopleDurable:
 
 
 class Track(NamedTuple):
-    """Where a badge was heard last. The truth of it lies between `earliest_ms` and `latest_ms`."""
+    """Where a badge was heard last. The truth of it lies between `earliest_ms` and `latest_ms`.
+
+    `also` is another zone where it may be as well: two records of which neither is surely newer.
+    """
 
     reader: str
     zone: str
@@ -108,6 +120,7 @@ class Track(NamedTuple):
     direction: int
     flags: int
     sequence: int | None
+    also: str = ""
 
 
 class Missing(NamedTuple):
@@ -118,21 +131,20 @@ class Missing(NamedTuple):
 
 
 class Ear(NamedTuple):
-    """A reader as heard: its last answer, its newest record, the numbers that it owes."""
+    """A reader as heard: its last answer, its newest record, the numbers that it owes.
+
+    After a silence or a start its records may be as old as `backlog_ms`, until it has had nothing
+    to say for a while since `busy_ms`. `overflow` says that it reports lost records now.
+    """
 
     answered_ms: int | None = None
     newest: int | None = None
     newest_time_s: int | None = None
     missing: Mapping[int, Missing] = {}
     replayed_ms: int | None = None
-
-
-class Gap(NamedTuple):
-    """Reads that a reader has lost for good: so many moves near it are unknown since then."""
-
-    reader: str
-    lost: int
-    at_ms: int
+    backlog_ms: int | None = None
+    busy_ms: int = 0
+    overflow: bool = False
 
 
 class Reason(NamedTuple):
@@ -169,10 +181,8 @@ class PeopleVolatile:
 
     layout: "Layout | None" = None
     start_ms: int = 0
-    base_ms: int = 0
     tracks: Mapping[str, Track] = field(default_factory=dict)
     ears: Mapping[str, Ear] = field(default_factory=dict)
-    gaps: tuple[Gap, ...] = ()
     marks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     gate_good_ms: Mapping[str, int] = field(default_factory=dict)
     ahead_since_ms: int | None = None

@@ -84,7 +84,11 @@ def _leaders(draft: "Draft", layout: Layout, zone: str) -> Span:
     if draft.mine.zone(zone).kind not in _PASSING or not layout.leaders:
         return Span(0, 0)
     inside, tracks = draft.durable.people.inside, draft.volatile.people.tracks
-    here = sum(1 for each in layout.leaders if each in inside and tracks[each].zone == zone)
+    here = sum(
+        1
+        for each in layout.leaders
+        if each in inside and tracks[each].zone == zone and not tracks[each].also
+    )
     return Span(here, here)
 
 
@@ -99,10 +103,9 @@ def _mine(draft: "Draft", layout: Layout, down: tuple[str, ...]) -> tuple[Span, 
         hi: int | None = len(people.inside) + max(0, people.came.more)
         reasons += _gate_reasons(draft, layout)
     else:
-        skipped = _skipped(draft, layout.boundary)
-        lo = sure - people.gaps_out - skipped
-        hi = len(people.inside) + people.gaps_in + skipped
-        lost = max(people.gaps_in, people.gaps_out) + skipped
+        lo = sure - people.gaps_out
+        hi = len(people.inside) + people.gaps_in
+        lost = max(people.gaps_in, people.gaps_out)
         reasons += [Reason("reads_lost", "", lost)] if lost else []
     since_ms = _unseen_since(draft, layout, down)
     if since_ms is not None:
@@ -137,12 +140,6 @@ def _gate_reasons(draft: "Draft", layout: Layout) -> list[Reason]:
             source = next((gate for gate, way in layout.gates.items() if way == sign), "")
             reasons.append(Reason(code, source, balance.more, balance.gate, balance.reads))
     return reasons
-
-
-def _skipped(draft: "Draft", readers: Iterable[str]) -> int:
-    """Return how many records these readers still owe."""
-    ears = draft.volatile.people.ears
-    return sum(len(ears[reader].missing) for reader in readers if reader in ears)
 
 
 def _is_full(draft: "Draft") -> bool:
@@ -182,9 +179,11 @@ def _zones(draft: "Draft", layout: Layout) -> dict[str, Span]:
     sure = dict.fromkeys(layout.by_zone, 0)
     everybody = dict.fromkeys(layout.by_zone, 0)
     for badge, each in inside.items():
-        zone = tracks[badge].zone
+        zone, also = tracks[badge].zone, tracks[badge].also
         everybody[zone] = everybody.get(zone, 0) + 1
-        if each.doubt is Doubt.NONE:
+        if also:
+            everybody[also] = everybody.get(also, 0) + 1
+        elif each.doubt is Doubt.NONE:
             sure[zone] = sure.get(zone, 0) + 1
     spans: dict[str, Span] = {
         zone: Span(sure.get(zone, 0), everybody[zone])
@@ -214,7 +213,7 @@ def _widened_by_silence(draft: "Draft", layout: Layout, spans: dict[str, Span]) 
 
 def _widened_by_gaps(draft: "Draft", layout: Layout, spans: dict[str, Span]) -> dict[str, Span]:
     """Widen zones near reads that were lost, until everybody has been heard again."""
-    lost = _losses(draft, layout)
+    lost = _losses(draft)
     if not lost:
         return spans
     inside, tracks = draft.durable.people.inside, draft.volatile.people.tracks
@@ -234,20 +233,15 @@ def _widened_by_gaps(draft: "Draft", layout: Layout, spans: dict[str, Span]) -> 
     return widened
 
 
-def _losses(draft: "Draft", layout: Layout) -> dict[str, tuple[int, int]]:
-    """Return per reader how many records are lost or owed, and when the newest was noticed."""
-    people = draft.volatile.people
+def _losses(draft: "Draft") -> dict[str, tuple[int, int]]:
+    """Return per reader how many records are lost, and when the newest loss was noticed."""
     lost: dict[str, tuple[int, int]] = {}
-    for gap in people.gaps:
+    for gap in draft.durable.people.gaps:
         count, at_ms = lost.get(gap.reader, (0, 0))
         lost[gap.reader] = (count + gap.lost, max(at_ms, gap.at_ms))
-    for reader, ear in people.ears.items():
-        if ear.missing and reader in layout.places:
-            count, at_ms = lost.get(reader, (0, 0))
-            newest_ms = max(each.since_ms for each in ear.missing.values())
-            lost[reader] = (count + len(ear.missing), max(at_ms, newest_ms))
     return lost
 
 
 def _leads_to(layout: Layout, reader: str) -> frozenset[str]:
-    return frozenset(zone for _, zone in layout.places[reader].proves.values())
+    place = layout.places.get(reader)
+    return frozenset(zone for _, zone in place.proves.values()) if place else frozenset()

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core.deadline import Deadline
 from minewatch.core.folding import Fold, keep, with_entry, without
-from minewatch.core.roster import UNBADGED, Doubt, Inside, PeopleDurable
+from minewatch.core.roster import UNBADGED, Doubt, Gap, Inside, PeopleDurable
 
 if TYPE_CHECKING:
     from minewatch.core.state import Durable
     from minewatch.model.event import Event
+
+GAPS_MAX = 64
+"""Losses remembered; older ones are beyond what anybody has not been heard since."""
+
+EVERYBODY = 5000
+"""How many moves a reader that overflowed may have lost."""
 
 
 def _people(durable: "Durable", **parts: Any) -> "Durable":
@@ -118,8 +124,34 @@ def _gate_settled(durable: "Durable", event: "Event") -> "Durable":
 
 
 def _reads_lost(durable: "Durable", event: "Event") -> "Durable":
+    people, data = durable.people, event.data
+    gap = Gap(data["reader"], data["count"], event.now_ms)
+    return _people(
+        durable,
+        gaps_in=people.gaps_in + data["widens"],
+        gaps_out=people.gaps_out + data["widens"],
+        gaps=(*people.gaps, gap)[-GAPS_MAX:],
+    )
+
+
+def _reads_found(durable: "Durable", event: "Event") -> "Durable":
     people, count = durable.people, event.data["widens"]
-    return _people(durable, gaps_in=people.gaps_in + count, gaps_out=people.gaps_out + count)
+    return _people(
+        durable,
+        gaps_in=max(0, people.gaps_in - count),
+        gaps_out=max(0, people.gaps_out - count),
+    )
+
+
+def _overflowed(durable: "Durable", event: "Event") -> "Durable":
+    """Fold a reader's report that it lost records: perhaps everybody's."""
+    people, data = durable.people, event.data
+    gap = Gap(data["reader"], EVERYBODY, event.now_ms)
+    return _people(
+        durable,
+        gaps=(*people.gaps, gap)[-GAPS_MAX:],
+        blind_ms=event.now_ms if data["blind"] else people.blind_ms,
+    )
 
 
 def _reader_lost(durable: "Durable", event: "Event") -> "Durable":
@@ -154,6 +186,7 @@ def _started(durable: "Durable", event: "Event") -> "Durable":
     return _people(
         durable,
         inside=inside,
+        gaps=tuple(each._replace(at_ms=each.at_ms + shift_ms) for each in people.gaps),
         lost={reader: at_ms + shift_ms for reader, at_ms in people.lost.items()},
         blind_ms=None if people.blind_ms is None else people.blind_ms + shift_ms,
         came=replace(people.came, at_ms=people.came.at_ms + shift_ms),
@@ -182,8 +215,10 @@ FOLDS: dict[str, Fold] = {
     "gate_reset": _gate_counted,
     "gate_settled": _gate_settled,
     "reads_lost": _reads_lost,
+    "reads_found": _reads_found,
     "reads_replayed": keep,
     "reader_restarted": _reader_back,
+    "reader_overflowed": _overflowed,
     "reader_lost": _reader_lost,
     "reader_back": _reader_back,
     "badge_unknown": keep,

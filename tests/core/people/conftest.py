@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minewatch.core import headcount
 from minewatch.core import view as core_view
 from minewatch.core.fold import recover
 from minewatch.core.state import State
@@ -235,27 +236,31 @@ class Rig:
         return [event.kind for event in self.events]
 
     @property
+    def headcount(self) -> dict[str, Any]:
+        """Return the frame's headcount as of the last cycle."""
+        shown: dict[str, Any] = headcount.view(self.mine, self.state, self.now_ms)["headcount"]
+        return shown
+
+    @property
     def frame(self) -> dict[str, Any]:
         """Return the frame's sections as of the last cycle."""
         return core_view.view(self.mine, self.state, self.now_ms)
 
     @property
-    def span(self) -> tuple[int, int | None]:
+    def span(self) -> tuple[Any, ...]:
         """Return lo and hi of the mine."""
-        headcount = self.frame["headcount"]
-        return headcount["lo"], headcount["hi"]
+        return tuple(self.state.volatile.people.count.mine)
 
-    def zone_span(self, zone: str) -> tuple[int, int | None]:
+    def zone_span(self, zone: str) -> tuple[Any, ...]:
         """Return lo and hi of a zone."""
-        shown = self.frame["headcount"]["zones"][zone]
-        return shown["lo"], shown["hi"]
+        return tuple(self.state.volatile.people.count.zones[zone])
 
     def alarms(self) -> set[tuple[str, str]]:
         """Return (kind, source) of every alarm whose condition stands."""
         return {
-            (each["kind"], each["source"])
-            for each in self.frame["alarms"].values()
-            if each["active"]
+            (str(each.kind), each.source)
+            for each in self.state.durable.alarms.items.values()
+            if each.active
         }
 
     def enter(self, *badges: str) -> None:
