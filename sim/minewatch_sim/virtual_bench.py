@@ -144,7 +144,8 @@ class VirtualWire:
         self._last_byte_us = now_us
         self.line.feed(data, now_us)
         self.poll()
-        self._bench.brought()
+        if self.line.fresh:
+            self._bench.brought()
 
 
 class VirtualBench:
