@@ -6,8 +6,10 @@ The port is opened exclusively. The thread touches the line's byte side alone; `
 
 import asyncio
 import contextlib
+import logging
 import os
 import select
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,10 @@ SLEEP_MAX_S = 0.05
 """Longest sleep for bytes that are surely still to come."""
 
 STOP_LIMIT_S = 5.0
+
+PTY_FOLDER = "/dev/pts/"
+
+log = logging.getLogger(__name__)
 
 
 class SerialRunner:
@@ -87,9 +93,10 @@ class SerialRunner:
                     self._line.connected(self._now_us())
                     why = "broken"
                     self._serve(port)
-            except (OSError, ValueError):
+            except (OSError, ValueError, termios.error):
                 self._line.lost(self._now_us(), why)
-            except Exception:  # noqa: BLE001 - a bug must not end the owner of a line; it shows as down
+            except Exception:
+                log.exception("the runner of %s failed", self._line.bus.id)
                 self._line.lost(self._now_us(), "runner_fault")
             if self._line.answered_since_open:
                 failures = 0
@@ -101,7 +108,7 @@ class SerialRunner:
         port = serial.Serial(
             address.path,
             address.baud,
-            parity=address.parity,
+            parity=_parity(address),
             stopbits=address.stop_bits,
             timeout=0,
             write_timeout=1.0,
@@ -156,3 +163,9 @@ class SerialRunner:
     def _say(self) -> None:
         self._notified = False
         self._notify()
+
+
+def _parity(address: Address) -> str:
+    """Return the parity to set. A pty has none and refuses it when it is opened again."""
+    is_pty = os.path.realpath(address.path).startswith(PTY_FOLDER)
+    return serial.PARITY_NONE if is_pty else address.parity
