@@ -178,26 +178,33 @@ def do(plant: Plant, name: str, arguments: dict[str, Any]) -> Any:
 
 
 def check(plant: Plant, scenario: Scenario) -> None:
-    """Refuse a scenario that names an unknown act, argument or point before it runs.
+    """Refuse a scenario that names an unknown act, argument, id or fault before it runs.
 
     Raises:
         ScenarioError: what is wrong.
     """
+    mine = plant.mine
+    looks: dict[str, Callable[[Any], object]] = {
+        "point": mine.point,
+        "output": mine.output,
+        "device": mine.device,
+        "zone": mine.zone,
+        "to": lambda goal: mine.zone(goal) if isinstance(goal, str) else None,
+        "reader": mine.reader,
+        "target": lambda target: _known_target(plant, target),
+        "name": Fault,
+    }
     for action in scenario.actions:
         _act(action.do, action.arguments)
-        named = [
-            (plant.mine.point, action.arguments.get("point")),
-            (plant.mine.output, action.arguments.get("output")),
-            (plant.mine.device, action.arguments.get("device")),
-        ]
+        named = [(looks[key], each) for key, each in action.arguments.items() if key in looks]
         if action.when is not None:
-            named.append((plant.mine.point, action.when.point))
-            named += [(plant.mine.output, o) for o in (action.when.energised, action.when.dropped)]
+            named.append((mine.point, action.when.point))
+            named += [(mine.output, o) for o in (action.when.energised, action.when.dropped)]
         for look, each in named:
             try:
-                _ = look(each) if each else None
-            except KeyError as error:
-                raise ScenarioError(f"{scenario.name}: the mine has no {each}") from error
+                _ = look(each) if each != "" else None
+            except (KeyError, ValueError) as error:
+                raise ScenarioError(f"{scenario.name}: there is no {each}") from error
 
 
 def _act(name: str, arguments: dict[str, Any]) -> Act:

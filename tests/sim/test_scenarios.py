@@ -1,8 +1,12 @@
 """Scenarios: each loads and runs; a wrong one says what is wrong."""
 
+import dataclasses
+
 import pytest
 from minewatch_sim.plant import Plant
+from minewatch_sim.recorded import read_column
 from minewatch_sim.scenario import Scenario, ScenarioError, scenario_names
+from minewatch_sim.virtual_bench import Listener, VirtualBench
 
 LIVELY = [name for name in scenario_names() if name != "recorded"]
 
@@ -58,6 +62,10 @@ UNKNOWN = {
     "argument": ('do = "weld"\noutput = "cut_12301"\nhard = true', "hard"),
     "point": ('do = "ramp_gas"\npoint = "nowhere"\nto = 1.0', "nowhere"),
     "output": ('do = "weld"\noutput = "cut_moon"', "cut_moon"),
+    "zone": ('do = "silent_badge"\nzone = "face_0"', "face_0"),
+    "target": ('do = "fault"\ntarget = "gw_moon"\nname = "mute"', "gw_moon"),
+    "fault": ('do = "fault"\ntarget = "gw_west"\nname = "haunted"', "haunted"),
+    "condition": ('do = "cage"\nwhen = { energised = "cut_moon" }', "cut_moon"),
 }
 
 
@@ -92,3 +100,18 @@ def test_recorded_series_goes_on_by_reads(demo_mine, real_data) -> None:
     series.row = len(series) - 1
     plant.was_read("12301_T1")
     assert series.ended
+
+
+def test_recorded_rows_arrive_over_the_wire_one_per_read(demo_mine, real_data) -> None:
+    """At a 50 ms scan the line reads rows 0 to 1100 of a real longwall in order, none twice."""
+    buses = tuple(dataclasses.replace(bus, scan_ms=50) for bus in demo_mine.buses)
+    mine = dataclasses.replace(demo_mine, buses=buses)
+    story = Scenario.load("recorded")
+    bench = VirtualBench(mine, story)
+    listener = Listener(bench)
+    bench.run_for(listener, 60_000)
+    read = [r.value for s in listener.samples for r in s.readings if r.point == "12301_T1"]
+    assert story.recorded is not None
+    rows = read_column(story.recorded.file, story.recorded.column)
+    assert len(read) >= 1100
+    assert read[:1100] == [round(100 * value) for value in rows[:1100]]
