@@ -1,6 +1,7 @@
 """`minewatch check CONFIG`: everything that is wrong at once, else what the mine will do and why.
 
-Exit codes: 0 loads (warnings may stand) · 74 the canonical file cannot be written · 78 refused.
+Exit codes: 0 loads (warnings may stand) · 1 loads, but a line has no time for all its devices ·
+74 the canonical file cannot be written · 78 refused.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from minewatch_drivers.budget import LineBudget, predict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +25,8 @@ from minewatch.model.codec import mine_hash, mine_to_json
 from minewatch.model.kind import UNITS, format_value
 from minewatch.model.mine import Mine, Point
 from minewatch.text import Catalogue
+
+SLOWEST_SHOWN = 3
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
@@ -36,14 +40,17 @@ STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 def check(config: Path, as_json: bool, canonical: Path | None) -> None:
     """Check CONFIG: faults with line, clause and advice, limits, lines. 检查配置."""
     loaded = load(config)
+    budgets = () if loaded.mine is None else predict(loaded.mine)
     if as_json:
-        click.echo(json.dumps(_report(loaded), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_report(loaded, budgets), ensure_ascii=False, indent=2))
     else:
-        _Page(Console()).show(loaded)
+        _Page(Console()).show(loaded, budgets)
     if loaded.mine is None:
         sys.exit(exit_codes.CONFIGURATION)
     if canonical is not None:
         _write(canonical, loaded.mine)
+    if not all(budget.possible for budget in budgets):
+        sys.exit(exit_codes.CHECK_FAILED)
 
 
 def _write(path: Path, mine: Mine) -> None:
@@ -54,7 +61,7 @@ def _write(path: Path, mine: Mine) -> None:
         sys.exit(exit_codes.IO_ERROR)
 
 
-def _report(loaded: Loaded) -> dict[str, Any]:
+def _report(loaded: Loaded, budgets: tuple[LineBudget, ...]) -> dict[str, Any]:
     """Return everything that the page shows, for machines."""
     chinese, english = Catalogue.load("zh-CN"), Catalogue.load("en")
     mine = loaded.mine
@@ -76,6 +83,7 @@ def _report(loaded: Loaded) -> dict[str, Any]:
         "config": None if mine is None else mine_hash(mine),
         "profile": None if mine is None else mine.profile,
         "limits": [] if mine is None else [_limits_row(point) for point in mine.points],
+        "lines": [{**dataclasses.asdict(each), "possible": each.possible} for each in budgets],
     }
 
 
@@ -102,7 +110,7 @@ class _Page:
         self._chinese = Catalogue.load("zh-CN")
         self._english = Catalogue.load("en")
 
-    def show(self, loaded: Loaded) -> None:
+    def show(self, loaded: Loaded, budgets: tuple[LineBudget, ...]) -> None:
         for file, faults in groupby(loaded.faults, key=lambda fault: fault.file):
             self._faults(file, faults)
         mine = loaded.mine
@@ -114,6 +122,7 @@ class _Page:
         self._headcount(mine)
         self._outputs(mine)
         self._limits(mine)
+        self._lines(budgets)
         self._console.print(Text(self._both("check.loads"), "bold green"))
 
     def _both(self, key: str, /, **fields: object) -> str:
@@ -189,3 +198,28 @@ class _Page:
                 printed = f"{format_value(point.kind, value)} {unit}".rstrip()
                 words.append(f"{self._both(f'limit.{name}')} {printed}")
         return "\n".join(words)
+
+    def _lines(self, budgets: tuple[LineBudget, ...]) -> None:
+        """Show each line's load and its slowest points; an overloaded line in red."""
+        columns = ("line_bus", "load", "cycle", "reaction", "write")
+        table = self._table(self._both("check.lines_title"), *columns)
+        for budget in budgets:
+            style = "" if budget.possible else STYLE[Severity.ERROR]
+            table.add_row(*(Text(cell, style) for cell in _line_row(budget)))
+        self._console.print(table)
+        for budget in budgets:
+            if not budget.possible:
+                words = self._both("check.overloaded", bus=budget.bus)
+                self._console.print(Text(words, STYLE[Severity.ERROR]))
+
+
+def _line_row(budget: LineBudget) -> tuple[str, ...]:
+    slowest = sorted(budget.points, key=lambda each: -each.reaction_ms)[:SLOWEST_SHOWN]
+    reaction = "\n".join(
+        f"{each.point} {each.reaction_ms} ms ({each.reaction_one_dead_ms} ms)" for each in slowest
+    )
+    write = "—"
+    if budget.write_ms is not None:
+        write = f"{budget.write_ms} ms ({budget.write_one_dead_ms} ms)"
+    load = f"{budget.load:.0%} ({budget.load_urged:.0%})"
+    return budget.bus, load, f"{budget.cycle_ms} ms", reaction, write

@@ -54,6 +54,16 @@ def test_json_says_the_same_to_machines() -> None:
     assert {row["bus"] for row in report["lines"]} >= {"gw_east", "line_headings", "relay_1"}
 
 
+def test_an_overloaded_line_is_a_failed_check(spoiled: Any) -> None:
+    """A mine that loads but whose line cannot keep up leaves with 1 and names the line."""
+    spoiled.replace("buses.toml", "baud=9600", "baud=300")
+    result = _check(str(spoiled.folder))
+
+    assert result.exit_code == exit_codes.CHECK_FAILED
+    assert "line_headings" in result.stdout
+    assert "cannot keep up" in " ".join(result.stdout.split())
+
+
 def test_canonical_is_written_for_a_sound_mine_only(
     tmp_path: Path, spoiled: Any, demo: Loaded
 ) -> None:
