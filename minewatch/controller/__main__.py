@@ -21,7 +21,6 @@ from minewatch.controller.frames import Frames
 from minewatch.controller.heartbeat import Heartbeat
 from minewatch.controller.rhythm import Rhythm
 from minewatch.controller.socket import Socket
-from minewatch.core.alarm import is_urgent
 from minewatch.core.fold import recover
 from minewatch.core.snapshot import durable_to_json
 from minewatch.core.state import State
@@ -41,6 +40,9 @@ PUBLISH_MS = 1000
 """Watchers get a delta this often, and at once after an event."""
 
 STOP_WITHIN_S = 3.0
+
+WITNESSED_AT_ONCE = frozenset({"alarm_raised", "cause_latched", "withdrawal_raised", "released"})
+"""Kinds of events after which a checkpoint is signed without waiting for its minute."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Process:
             folder.root,
             f"minewatch/v1/{self.mine.county}/{self.mine.code}",
             digest=digest,
-            urgent=is_urgent,
+            urgent=lambda event: event.kind in WITNESSED_AT_ONCE,
         )
         self.store.start_run(Start(self.run, durable_to_json(durable), __version__, self.config, 0))
         writes = self.mine.mode is not Mode.MONITOR

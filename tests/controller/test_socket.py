@@ -44,6 +44,7 @@ class Served:
         self.commands: list[Command] = []
         self.notices: list[tuple[str, str]] = []
         self.room = True
+        self.writers: list[asyncio.StreamWriter] = []
         self.socket = Socket(
             self.frames,  # type: ignore[arg-type]  # a stand-in with the same three methods
             self._submit,
@@ -80,6 +81,7 @@ async def _connect(served: Served) -> tuple[asyncio.StreamReader, asyncio.Stream
 
 async def _ask(served: Served, message: Any) -> tuple[Any, asyncio.StreamReader]:
     reader, writer = await _connect(served)
+    served.writers.append(writer)
     writer.write(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
     return json.loads(await reader.readline()), reader
 
@@ -251,5 +253,6 @@ async def test_no_line_of_bytes_breaks_the_socket(served: Served, rubbish: bytes
     writer.write(rubbish + b"\n")
     writer.close()
     answer, _ = await _ask(served, {"do": "nothing"})
+    served.writers.pop().close()
 
     assert answer == {"type": "error", "code": "unknown_request"}

@@ -1,0 +1,5 @@
+"""`python -m minewatch.cli`: the command line without an installed script."""
+
+from minewatch.cli import main
+
+main()
