@@ -1,9 +1,11 @@
 """The lanes: what goes out next, and what is done with the broker's answer.
 
-At most `WINDOW` messages are unacknowledged. Alarms go first, then states, then what is said only
-to a broker that listens now (status, birth, live, replies), then events in ledger order, then
-stored telemetry. Backlog never takes the whole window, so that live stays live. A session that
-ends takes its window with it: rows and events are sent again, de-duplicated by their number.
+At most `WINDOW_MAX` messages are unacknowledged, fewer where the broker asks for it. Alarms go
+first, then states, then what is said only to a broker that listens now (status, birth, live,
+replies), then events in ledger order, then stored telemetry. Backlog never takes the whole
+window, so that live stays live. A session that ends takes its window with it: rows and events are
+sent again, de-duplicated by their number. A stream that the broker refused rests, then one message
+of it tries: brokers cut off who insists.
 """
 
 from collections import deque
@@ -12,15 +14,22 @@ from dataclasses import dataclass
 from enum import Enum
 
 from minewatch.publisher.ledger_follow import LedgerFollow
+from minewatch.publisher.link import WINDOW_MAX
 from minewatch.publisher.outbox import Class, Outbox, Row
 from minewatch.record.ledger import Entry
 
-WINDOW = 20
-BACKLOG_WINDOW = 14
+LIVE_ROOM = 6
+"""Places of the window that backlog leaves free."""
+
 DIRECT_MAX = 64
 BATCH = 32
 HOLD_MS = 10_000
-"""How long a lane rests after the broker refused a message of it."""
+"""How long a stream rests after the broker refused a message of it."""
+
+REFUSAL_SHOWN_MS = 60_000
+"""How long a refusal is a fault where nothing of the stream has been tried again."""
+
+DONE_MAX = 20
 
 CURSOR_EVERY = 256
 
@@ -47,8 +56,17 @@ class Job:
     """One message on its way; `key` is an outbox id or a ledger index."""
 
     lane: Lane
+    stream: str
     key: int
     sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why and when the broker refused a stream the last time."""
+
+    reason: str
+    at_ms: int
 
 
 class Lanes:
@@ -67,7 +85,8 @@ class Lanes:
         self._direct: deque[tuple[str, bytes, bool]] = deque()
         self._rows: dict[Lane, deque[Row]] = {lane: deque() for lane in STORED}
         self._read_to: dict[Lane, int] = dict.fromkeys(STORED, 0)
-        self._held_until_ms: dict[Lane, int] = {}
+        self._refusals: dict[str, Refusal] = {}
+        self._window = WINDOW_MAX
         self._done: list[int] = []
         self._entries: deque[Entry] = deque()
         self._acked: set[int] = set()
@@ -78,21 +97,25 @@ class Lanes:
         self.cursor = 0
         self.event_next = 0
         self.rejected = 0
-        self._refusals: dict[Lane, str] = {}
 
-    @property
-    def refusal(self) -> str:
-        """Return why the broker refused a message, until it takes one of the same lane."""
-        return next(iter(self._refusals.values()), "")
+    def refusal(self, now_ms: int) -> str:
+        """Return why the broker refuses a stream, empty when it takes them all."""
+        for each in self._refusals.values():
+            if now_ms - each.at_ms < REFUSAL_SHOWN_MS:
+                return each.reason
+        return ""
 
-    def opened(self) -> None:
+    def forget_refusals(self) -> None:
+        """Begin afresh: another broker, another configuration."""
+        self._refusals.clear()
+
+    def opened(self, window: int = WINDOW_MAX) -> None:
         """Start a session: everything unacknowledged goes out again."""
+        self._window = max(1, window)
         self._save()
         self.cursor = self._saved = self._outbox.cursor(self._ledger.origin)
         self._in_flight.clear()
         self._direct.clear()
-        self._held_until_ms.clear()
-        self._refusals.clear()
         self._restart_events()
         for lane in STORED:
             self._restart_rows(lane)
@@ -119,7 +142,7 @@ class Lanes:
         if not self.open:
             return
         for lane in Lane:
-            while len(self._in_flight) < WINDOW and self._send_next(lane, now_ms):
+            while len(self._in_flight) < self._window and self._send_next(lane, now_ms):
                 pass
 
     def acked(self, mid: int, refused: str, now_ms: int) -> None:
@@ -130,12 +153,12 @@ class Lanes:
         if refused:
             self._refused(job, refused, now_ms)
             return
-        self._refusals.pop(job.lane, None)
+        self._refusals.pop(job.stream, None)
         if job.lane is Lane.EVENT:
             self._received(job.key)
         elif job.lane in STORED:
             self._done.append(job.key)
-            if len(self._done) >= WINDOW:
+            if len(self._done) >= DONE_MAX:
                 self._save()
 
     def tick(self) -> None:
@@ -160,8 +183,6 @@ class Lanes:
         return self._send_event(now_ms) if lane is Lane.EVENT else self._send_row(lane, now_ms)
 
     def _send_row(self, lane: Lane, now_ms: int) -> bool:
-        if self._resting(lane, now_ms):
-            return False
         waiting = self._rows[lane]
         if not waiting:
             waiting.extend(self._outbox.pending(STORED[lane], self._read_to[lane], BATCH))
@@ -169,6 +190,8 @@ class Lanes:
                 return False
             self._read_to[lane] = waiting[-1].id
         row = waiting[0]
+        if self._resting(row.stream, now_ms):
+            return False
         old = row.id <= self._backlog_rows
         if old and self._backlog_is_wide(lane):
             return False
@@ -176,7 +199,7 @@ class Lanes:
         if old and payload:
             payload = BACKFILL + payload[1:]
             retain = retain and lane is Lane.ALARM
-        if not self._put(Job(lane, row.id, now_ms), row.topic, payload, retain):
+        if not self._put(Job(lane, row.stream, row.id, now_ms), row.topic, payload, retain=retain):
             return False
         waiting.popleft()
         return True
@@ -185,13 +208,17 @@ class Lanes:
         if not self._direct:
             return False
         topic, payload, retain = self._direct[0]
-        if not self._put(Job(Lane.DIRECT, 0, now_ms), topic, payload, retain):
+        stream = topic.partition("/")[0]
+        if self._resting(stream, now_ms):
+            self._direct.popleft()
+            return True
+        if not self._put(Job(Lane.DIRECT, stream, 0, now_ms), topic, payload, retain=retain):
             return False
         self._direct.popleft()
         return True
 
     def _send_event(self, now_ms: int) -> bool:
-        if self._resting(Lane.EVENT, now_ms) or self._backlog_is_wide(Lane.EVENT):
+        if self._resting("event", now_ms) or self._backlog_is_wide(Lane.EVENT):
             return False
         if not self._entries:
             self._entries.extend(self._ledger.entries(self.event_next, BATCH))
@@ -199,13 +226,14 @@ class Lanes:
                 return False
         entry = self._entries[0]
         payload = self._encode(entry, entry.index < self._backlog_end)
-        if not self._put(Job(Lane.EVENT, entry.index, now_ms), "event", payload, False):
+        job = Job(Lane.EVENT, "event", entry.index, now_ms)
+        if not self._put(job, "event", payload, retain=False):
             return False
         self._entries.popleft()
         self.event_next = entry.index + 1
         return True
 
-    def _put(self, job: Job, topic: str, payload: bytes, retain: bool) -> bool:
+    def _put(self, job: Job, topic: str, payload: bytes, *, retain: bool) -> bool:
         mid = self._send(topic, payload, retain)
         if mid is None:
             self.open = False
@@ -214,16 +242,20 @@ class Lanes:
         return True
 
     def _backlog_is_wide(self, lane: Lane) -> bool:
-        return sum(job.lane is lane for job in self._in_flight.values()) >= BACKLOG_WINDOW
+        room = max(1, self._window - LIVE_ROOM)
+        return sum(job.lane is lane for job in self._in_flight.values()) >= room
 
-    def _resting(self, lane: Lane, now_ms: int) -> bool:
-        return self._held_until_ms.get(lane, now_ms) > now_ms
+    def _resting(self, stream: str, now_ms: int) -> bool:
+        refusal = self._refusals.get(stream)
+        if refusal is None:
+            return False
+        trying = any(job.stream == stream for job in self._in_flight.values())
+        return trying or now_ms - refusal.at_ms < HOLD_MS
 
     def _refused(self, job: Job, reason: str, now_ms: int) -> None:
-        """Let the lane rest and start again at what the broker has not taken."""
+        """Let the stream rest and start again at what the broker has not taken."""
         self.rejected += 1
-        self._refusals[job.lane] = reason
-        self._held_until_ms[job.lane] = now_ms + HOLD_MS
+        self._refusals[job.stream] = Refusal(reason, now_ms)
         if job.lane is Lane.EVENT:
             self._restart_events()
         elif job.lane in STORED:
@@ -248,9 +280,8 @@ class Lanes:
         self._read_to[lane] = 0
 
     def _save(self) -> None:
-        if self._done:
-            self._outbox.done(self._done)
+        """Put on disk what was received; what the disk refuses is tried again."""
+        if self._done and self._outbox.done(self._done):
             self._done.clear()
-        if self.cursor != self._saved:
-            self._outbox.set_cursor(self._ledger.origin, self.cursor)
+        if self.cursor != self._saved and self._outbox.set_cursor(self._ledger.origin, self.cursor):
             self._saved = self.cursor

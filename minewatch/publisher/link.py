@@ -35,16 +35,23 @@ V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 PROTOCOL_NAMES = {V5: "5", V311: "3.1.1"}
 PROTOCOL_REFUSED = "unsupported_protocol_version"
 NO_ANSWER = "closed_before_answer"
+LOST = "connection_lost"
+UNSTABLE = "unstable"
+UNSTABLE_AFTER = 3
+"""So many short sessions in a row are a fault of their own: often two clients with one id."""
+
+WINDOW_MAX = 20
 
 _log = logging.getLogger("minewatch.publisher.link")
 
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """A session began."""
+    """A session began; `window` is how many unacknowledged messages the broker takes."""
 
     session: int
     protocol: str
+    window: int = WINDOW_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,40 +160,41 @@ class Link:
         self._thread.join(CONNACK_WITHIN_S)
 
     def _run(self) -> None:
-        number, wait_s = 0, self._back_off_s[0]
+        number, short, wait_s = 0, 0, self._back_off_s[0]
         protocol = V5
         while not self._stopping.is_set():
             number += 1
-            began = time.monotonic()
-            reason = self._hold(number, protocol)
+            began_s = time.monotonic()
+            reason, detail = self._hold(number, protocol)
+            steady = time.monotonic() - began_s > STEADY_S
+            short = short + 1 if reason == LOST and not steady else 0
+            self._tell(Down(number, UNSTABLE if short >= UNSTABLE_AFTER else reason, detail))
             if reason in {PROTOCOL_REFUSED, NO_ANSWER}:
                 protocol = V311 if protocol is V5 else V5
                 if protocol is V311:
                     continue
-            if time.monotonic() - began > STEADY_S:
+            if steady:
                 wait_s = self._back_off_s[0]
             self._stopping.wait(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(2 * wait_s, self._back_off_s[1])
 
-    def _hold(self, number: int, protocol: MQTTProtocolVersion) -> str:
-        """Hold one session from attempt to end and return why it ended."""
+    def _hold(self, number: int, protocol: MQTTProtocolVersion) -> tuple[str, str]:
+        """Hold one session from attempt to end; return why it ended, as code and detail."""
         session: _Session | None = None
         try:
             session = _Session(number, self._upload, self._client_id, protocol, self._tell)
             self._session = session
             session.open(self._will(), self._subscribe)
-            reason, detail = session.wait(self._stopping)
+            return session.wait(self._stopping)
         except (OSError, ValueError) as error:
-            reason = "tls" if isinstance(error, ssl.SSLError) else "unreachable"
-            detail = str(error)
+            return ("tls" if isinstance(error, ssl.SSLError) else "unreachable", str(error))
         except Exception as error:  # noqa: BLE001 whatever a library throws, it is tried again
             _log.exception("the link failed")
-            reason, detail = "internal", repr(error)
-        self._session = None
-        if session is not None:
-            session.close()
-        self._tell(Down(number, reason, detail))
-        return reason
+            return ("internal", repr(error))
+        finally:
+            self._session = None
+            if session is not None:
+                session.close()
 
 
 class _Session:
@@ -277,14 +285,15 @@ class _Session:
         self._client.loop_stop()
 
     def _on_connect(
-        self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
+        self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, props: Any
     ) -> None:
         if reason.is_failure:
             self.over(_code(reason), str(reason))
             return
         self._answered.set()
         client.subscribe(self._subscription, qos=1)
-        self._tell(Up(self.number, PROTOCOL_NAMES[self._protocol]))
+        window = min(WINDOW_MAX, getattr(props, "ReceiveMaximum", WINDOW_MAX))
+        self._tell(Up(self.number, PROTOCOL_NAMES[self._protocol], window))
 
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
@@ -329,4 +338,7 @@ def _tls(upload: Upload) -> ssl.SSLContext:
 
 
 def _code(reason: ReasonCode) -> str:
+    """Return a reason as a code; where the broker gave none, the connection just broke."""
+    if reason.getName() == "Unspecified error":
+        return LOST
     return reason.getName().lower().replace(" ", "_")

@@ -109,6 +109,7 @@ class Publisher:
         if old is not None:
             loop.run_in_executor(None, old.abandon)
             self._down("configuration")
+        self._lanes.forget_refusals()
         self._root = json_v1.topic_root(mine)
         if not mine.uploads:
             self._fault = "no_broker"
@@ -152,7 +153,7 @@ class Publisher:
         self._session, self._protocol, self._fault = news.session, news.protocol, ""
         self._since_ms = wall_ms()
         _log.info("upload up, MQTT %s", news.protocol)
-        self._lanes.opened()
+        self._lanes.opened(news.window)
         self._speaker.greet()
 
     def _down(self, reason: str) -> None:
@@ -162,21 +163,22 @@ class Publisher:
         self._lanes.closed()
 
     def _acked(self, news: Acked) -> None:
-        before = self._lanes.refusal
-        self._lanes.acked(news.mid, news.refused, now_ms())
-        if self._lanes.refusal != before:
-            words = self._lanes.refusal or "nothing any more"
-            _log.error("the broker refuses messages: %s", words)
+        at_ms = now_ms()
+        before = self._lanes.refusal(at_ms)
+        self._lanes.acked(news.mid, news.refused, at_ms)
+        after = self._lanes.refusal(at_ms)
+        if after != before:
+            _log.error("the broker refuses messages: %s", after or "nothing any more")
 
     async def _report(self) -> None:
-        refusal = self._lanes.refusal
+        refusal = self._lanes.refusal(now_ms())
         body: Body = {
             "up": self._lanes.open and not refusal,
             "since_ms": self._since_ms,
             "backlog": self._lanes.backlog(),
             "shed": self._outbox.shed + self._speaker.shed,
             "rejected": self._lanes.rejected + self._answers.malformed + self._answers.limited,
-            "fault": refusal or self._fault or ("ledger" if self._ledger.fault else ""),
+            "fault": refusal or self._fault or self._own_fault(),
             "protocol": self._protocol,
         }
         changed = any(body[key] != self._reported.get(key) for key in ("up", "fault"))
@@ -185,6 +187,11 @@ class Publisher:
         if await self._client.report("upload", body):
             self._reported = body
             self._due.reset("report", REPORT_EVERY_MS)
+
+    def _own_fault(self) -> str:
+        if self._ledger.fault:
+            return "ledger"
+        return "outbox" if self._outbox.fault else ""
 
     async def _goodbye(self) -> None:
         """Publish a retained offline and leave, so that the will does not fire."""

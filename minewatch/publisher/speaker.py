@@ -6,9 +6,7 @@ goes: alarms, headcount and snapshots through the outbox, what only a listening 
 number.
 """
 
-import logging
 import secrets
-import sqlite3
 import time
 from collections import Counter
 from dataclasses import replace
@@ -35,8 +33,6 @@ LIVE_EVERY_MS = 200
 
 CRITICAL = ("controller", "mode", "config", "version", "trusted")
 """Fields of `status` whose change the county must learn of afterwards, too."""
-
-_log = logging.getLogger("minewatch.publisher")
 
 
 class Due:
@@ -216,10 +212,9 @@ class Speaker:
         self._push(klass, topic, encode(body), retain=retain)
 
     def _push(self, klass: Class, topic: str, payload: bytes, *, retain: bool) -> None:
-        try:
-            self._outbox.push(klass, topic, payload, retain=retain)
-        except sqlite3.Error:
-            _log.exception("the outbox takes nothing")
+        """Keep a message for the broker; where the disk refuses, it goes straight or is shed."""
+        kept = self._outbox.push(klass, topic, payload, retain=retain)
+        if not kept and not self._lanes.offer(topic, payload, retain=retain):
             self.shed += 1
 
     def _offer(self, topic: str, body: Body, *, retain: bool) -> bool:

@@ -5,6 +5,7 @@ Everything listens on loopback, on ports of its own, and ends with its test.
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import shutil
 import signal
@@ -14,11 +15,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from minewatch.folder import Folder
@@ -213,6 +218,13 @@ class FakeController:
             self.change()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._converse(reader, writer)
+        if writer in self._writers:
+            self._writers.remove(writer)
+        writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             request = json.loads(line)
             self.requests.append(request)
@@ -221,9 +233,6 @@ class FakeController:
                 self._writers.append(writer)
             elif request["do"] == "report":
                 self.reports.append(request["data"])
-        if writer in self._writers:
-            self._writers.remove(writer)
-        writer.close()
 
 
 def free_port() -> int:
@@ -366,6 +375,7 @@ class House:
     def record(self, count: int) -> None:
         """Append events as the controller's store thread does."""
         start = self.ledger.size
+        entries = []
         for index in range(start, start + count):
             leaf = canonical(
                 {
@@ -378,7 +388,8 @@ class House:
                     "wall_ms": 1_700_000_000_000 + index,
                 }
             )
-            self.ledger.append([(leaf, "张三的话" if index % 3 == 0 else "")])
+            entries.append((leaf, "张三的话" if index % 3 == 0 else ""))
+        self.ledger.append(entries)
 
     def sign(self) -> None:
         """Sign a checkpoint."""
@@ -490,6 +501,7 @@ class Proxy:
         self._refuse_v5 = refuse_v5
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
+        self._swallowing: set[asyncio.Task[None] | None] = set()
         self.connections = 0
         self.refused = 0
         self.port = free_port()
@@ -504,6 +516,10 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
+
+    def swallow(self) -> None:
+        """Let what passes now reach nobody, without a word; new connections work."""
+        self._swallowing.update(self._pumps)
 
     def cut(self) -> None:
         """Break every connection at once."""
@@ -525,20 +541,20 @@ class Proxy:
             return
         forth.write(first)
         for source, sink in ((reader, forth), (back, writer)):
-            pump = asyncio.create_task(_pump(source, sink))
+            pump = asyncio.create_task(self._pump(source, sink))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
-    except OSError:
-        pass
-    finally:
-        sink.close()
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                if asyncio.current_task() not in self._swallowing:
+                    sink.write(data)
+                    await sink.drain()
+        except OSError:
+            pass
+        finally:
+            sink.close()
 
 
 @pytest.fixture
@@ -556,6 +572,83 @@ async def make_proxy() -> AsyncIterator[Callable[..., Any]]:
         await proxy.stop()
 
 
-@pytest.fixture(name="Broker")
-def _broker_class() -> type[Broker]:
-    return Broker
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """Return a folder with ca.pem, server.pem/.key and two clients, each named by its mine."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    ca_key, ca_name = ec.generate_private_key(ec.SECP256R1()), _name("test CA")
+    (folder / "ca.pem").write_bytes(_certificate(ca_name, ca_name, ca_key, ca_key, ca=True))
+    for file, common_name in (
+        ("server", "127.0.0.1"),
+        ("mine", "220181004688"),
+        ("other", "220181009999"),
+    ):
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = _certificate(_name(common_name), ca_name, key, ca_key, ca=False)
+        (folder / f"{file}.pem").write_bytes(pem)
+        (folder / f"{file}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+    return folder
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool,
+) -> bytes:
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+class World:
+    """House, broker, proxy and county of one test, for tests that need them all."""
+
+    def __init__(self, house: House, broker: Broker, proxy: Proxy, county: Listener) -> None:
+        self.house = house
+        self.broker = broker
+        self.proxy = proxy
+        self.county = county
+
+
+@pytest.fixture
+async def make_world(
+    house: House,
+    make_broker: Callable[..., Broker],
+    make_proxy: Callable[..., Any],
+    listen: Callable[..., Listener],
+) -> Callable[..., Any]:
+    """Return a maker of worlds whose publisher goes through a proxy; it is not started yet."""
+
+    async def make(refuse_v5: bytes | None = None) -> World:
+        broker = make_broker()
+        proxy = await make_proxy(broker.port, refuse_v5)
+        house.configure(proxy.url)
+        return World(house, broker, proxy, listen(broker.port))
+
+    return make
