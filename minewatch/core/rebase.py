@@ -65,10 +65,10 @@ def _changed_meanings(old: Plan, new: Plan) -> list[str]:
 
 def _lost_outputs(old: Plan, new: Plan, durable: Durable) -> list[str]:
     held = durable.interlock.held
-    reasons = [f"output_latched:{each}" for each in held if each not in new.guards]
+    reasons = [f"output_latched:{each}" for each in sorted(held) if each not in new.guards]
     if held and not DRIVEN[new.mine.mode] >= DRIVEN[old.mine.mode]:
         reasons.append("mode_lowered")
-    for output_id in held:
+    for output_id in sorted(held):
         before, after = old.driven.get(output_id), new.driven.get(output_id)
         if before is None or after is None:
             continue

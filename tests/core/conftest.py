@@ -179,6 +179,7 @@ class Rig:
     written: dict[str, bool] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     last: Step | None = None
+    image: Image | None = None
     _commands: int = 0
     _scanned_ms: int = 0
 
@@ -219,6 +220,7 @@ class Rig:
             commands,
             notices,
         )
+        self.image = image
         decided = step(self.mine, self.state, image)
         self.state = decided.state
         self.events += decided.events
