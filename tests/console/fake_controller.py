@@ -380,7 +380,8 @@ class FakeController:
                 request = json.loads(line)
                 if request["do"] == "watch":
                     self._writers.add(writer)
-                    writer.write(json.dumps(self.frame("full")).encode() + b"\n")
+                    if not self.muted:
+                        writer.write(json.dumps(self.frame("full")).encode() + b"\n")
                 elif request["do"] == "command":
                     self.commands.append(request)
                     reply = {"type": "reply", "id": request["id"], **self.reply}

@@ -161,7 +161,12 @@ async def test_a_lost_controller_shows_as_growing_silence(line: Line) -> None:
 async def test_the_line_is_opened_again_after_it_ended(line: Line) -> None:
     """A watch that ends is begun anew; the inherited connection outlives its controller."""
     opened = []
-    hub = Hub(lambda: opened.append(1) or line)  # type: ignore[arg-type, func-returns-value]
+
+    def connect() -> Any:
+        opened.append(line)
+        return line
+
+    hub = Hub(connect)
     task = asyncio.create_task(hub.follow())
     await line.messages.put(full())
     await line.messages.put(None)

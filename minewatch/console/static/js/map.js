@@ -192,7 +192,7 @@ function drawLabel(zone, layer, places) {
   const label = tag("zone", box.x + box.w / 2, box.y + box.h / 2, () => onZone(zone.id),
     svg("rect", { x: left - 3, y: -LABEL_H / 2, width: width + 6, height: LABEL_H, rx: 3 }),
     svg("text", { class: "name", x: left, y: 4.4, text: zone.name }), person, count);
-  for (const [name, value] of Object.entries({ tabindex: 0, role: "button", "aria-label": zone.name })) setAttribute(label, name, value);
+  for (const [name, value] of Object.entries({ tabindex: 0, role: "button" })) setAttribute(label, name, value);
   label.addEventListener("keydown", (event) => event.key === "Enter" && onZone(zone.id));
   layer.append(label);
   Object.assign(drawn.zones.get(zone.id), { label, count, person });

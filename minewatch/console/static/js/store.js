@@ -2,7 +2,7 @@
 
 const SECTIONS = new Set(["points", "outputs", "causes", "alarms", "people", "withdrawals",
   "calibrations", "hand_covers", "bypasses", "approvals"]);
-const DEAD_AFTER_MS = 2800;   // said within 3 s, whatever the tick
+const DEAD_AFTER_MS = 2600;   // said within 3 s, whatever the tick
 const KEPT_S = 600;
 
 export const store = {

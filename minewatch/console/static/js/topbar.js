@@ -57,8 +57,7 @@ export function buildTopbar({ switchLanguage, switchTheme, refresh, openApproval
 
 export function dressTopbar() {
   for (const element of byId("bar").querySelectorAll("[data-text]")) setText(element, t(element.dataset.text));
-  setText(parts.language, language().startsWith("zh") ? "EN" : "中文");
-  setAttribute(parts.language, "aria-label", language().startsWith("zh") ? "Switch to English" : "切换为中文");
+  setText(parts.language, language().startsWith("zh") ? "English" : "中文");
   setAttribute(parts.language, "lang", language().startsWith("zh") ? "en" : "zh-CN");
   setAttribute(parts.theme, "aria-label", t("page.theme"));
   setAttribute(parts.theme, "title", t("page.theme"));
