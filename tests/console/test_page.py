@@ -101,7 +101,7 @@ def log_in(page: Page, code: str, pin: str) -> None:
     page.fill("#field-pin", pin)
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog", state="detached")
-    page.wait_for_function("document.querySelector('.who').textContent.includes('·')")
+    page.locator(".who", has_text="·").wait_for()
 
 
 def arrive(page: Page, served: Any, kind: str, count: int) -> None:
@@ -289,7 +289,7 @@ def test_a_release_takes_hand_value_pin_and_names(
     page.fill("#field-code", "S007")
     page.fill("#field-pin", pin)
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.problem').textContent.includes('2 位小数')")
+    page.locator(".problem", has_text="2 位小数").wait_for()
     page.fill("#field-value", "0.72")
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog", state="detached")
@@ -386,7 +386,7 @@ def test_sound_waits_for_a_click_and_proves_itself(open_page: OpenPage) -> None:
     page = open_page("normal")
     assert page.inner_text(".sound") == "启用声音"
     page.click(".sound")
-    page.wait_for_function("document.querySelector('.sound').textContent === '试音'")
+    page.locator(".sound", has_text="试音").wait_for()
 
 
 def test_a_point_opens_its_trend_and_acts(open_page: OpenPage) -> None:
