@@ -24,10 +24,8 @@ LIVE_ROOM = 6
 DIRECT_MAX = 64
 BATCH = 32
 HOLD_MS = 10_000
-"""How long a stream rests after the broker refused a message of it."""
-
-REFUSAL_SHOWN_MS = 60_000
-"""How long a refusal is a fault where nothing of the stream has been tried again."""
+HOLD_MAX_MS = 600_000
+"""How long a stream rests after the broker refused a message of it: first, and after doubling."""
 
 DONE_MAX = 20
 
@@ -63,10 +61,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why and when the broker refused a stream the last time."""
+    """Why the broker refused a stream, until when it rests and how long that is."""
 
     reason: str
-    at_ms: int
+    until_ms: int
+    hold_ms: int
 
 
 class Lanes:
@@ -98,12 +97,10 @@ class Lanes:
         self.event_next = 0
         self.rejected = 0
 
-    def refusal(self, now_ms: int) -> str:
+    @property
+    def refusal(self) -> str:
         """Return why the broker refuses a stream, empty when it takes them all."""
-        for each in self._refusals.values():
-            if now_ms - each.at_ms < REFUSAL_SHOWN_MS:
-                return each.reason
-        return ""
+        return next((each.reason for each in self._refusals.values()), "")
 
     def forget_refusals(self) -> None:
         """Begin afresh: another broker, another configuration."""
@@ -250,12 +247,15 @@ class Lanes:
         if refusal is None:
             return False
         trying = any(job.stream == stream for job in self._in_flight.values())
-        return trying or now_ms - refusal.at_ms < HOLD_MS
+        return trying or now_ms < refusal.until_ms
 
     def _refused(self, job: Job, reason: str, now_ms: int) -> None:
         """Let the stream rest and start again at what the broker has not taken."""
         self.rejected += 1
-        self._refusals[job.stream] = Refusal(reason, now_ms)
+        before = self._refusals.get(job.stream)
+        if before is None or now_ms >= before.until_ms:
+            hold_ms = HOLD_MS if before is None else min(2 * before.hold_ms, HOLD_MAX_MS)
+            self._refusals[job.stream] = Refusal(reason, now_ms + hold_ms, hold_ms)
         if job.lane is Lane.EVENT:
             self._restart_events()
         elif job.lane in STORED:

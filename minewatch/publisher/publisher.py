@@ -163,15 +163,14 @@ class Publisher:
         self._lanes.closed()
 
     def _acked(self, news: Acked) -> None:
-        at_ms = now_ms()
-        before = self._lanes.refusal(at_ms)
-        self._lanes.acked(news.mid, news.refused, at_ms)
-        after = self._lanes.refusal(at_ms)
+        before = self._lanes.refusal
+        self._lanes.acked(news.mid, news.refused, now_ms())
+        after = self._lanes.refusal
         if after != before:
             _log.error("the broker refuses messages: %s", after or "nothing any more")
 
     async def _report(self) -> None:
-        refusal = self._lanes.refusal(now_ms())
+        refusal = self._lanes.refusal
         body: Body = {
             "up": self._lanes.open and not refusal,
             "since_ms": self._since_ms,

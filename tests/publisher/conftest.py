@@ -251,7 +251,7 @@ class Broker:
         self._path = folder / "mosquitto.conf"
         folder.mkdir(parents=True, exist_ok=True)
         self._path.write_text(
-            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\nmax_queued_messages 0\n"
+            f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\nmax_queued_messages 100000\n"
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
             f"user root\n{config}\n"
         )

@@ -130,15 +130,30 @@ def test_refused_event_is_sent_again_after_a_rest(rig) -> None:
     lanes.pump(0)
     lanes.acked(1, "not_authorized", 0)
     lanes.acked(2, "not_authorized", 0)
-    assert (lanes.refusal(0), lanes.rejected) == ("not_authorized", 2)
+    assert (lanes.refusal, lanes.rejected) == ("not_authorized", 2)
     lanes.pump(HOLD_MS - 1)
     assert len(wire.sent) == 2
     lanes.pump(HOLD_MS)
     assert wire.payloads("event") == [b"0", b"1", b"0"]
     lanes.acked(3, "", HOLD_MS)
-    assert lanes.refusal(HOLD_MS) == ""
+    assert lanes.refusal == ""
     lanes.pump(HOLD_MS)
     assert wire.payloads("event") == [b"0", b"1", b"0", b"1"]
+
+
+def test_refused_again_the_rest_doubles(rig) -> None:
+    """A stream that the broker goes on refusing is tried ever more seldom."""
+    lanes, _, ledger, wire = rig
+    ledger.count = 1
+    lanes.opened()
+    tries_ms = []
+    for now_ms in range(0, 8 * HOLD_MS, HOLD_MS // 10):
+        before = len(wire.sent)
+        lanes.pump(now_ms)
+        if len(wire.sent) > before:
+            tries_ms.append(now_ms)
+            lanes.acked(len(wire.sent), "not_authorized", now_ms)
+    assert tries_ms == [0, HOLD_MS, 3 * HOLD_MS, 7 * HOLD_MS]
 
 
 def test_small_window_of_the_broker_is_kept(rig) -> None:

@@ -21,7 +21,7 @@ async def test_refused_topic_is_a_fault_and_nothing_is_lost(
     house.configure(broker.url)
     house.record(3)
     house.publish_here()
-    await until(lambda: county.of("live"))
+    await until(lambda: county.of("live"), 30)
     await until(lambda: any(r["fault"] == "not_authorized" for r in house.controller.reports))
     report = [r for r in house.controller.reports if r["fault"] == "not_authorized"][-1]
     assert report["up"] is False
