@@ -115,7 +115,7 @@ class Hearing:
         """Set a record against the last one of its badge: older, overlapping or newer."""
         if before is not None and _is_older(before, now):
             return
-        if before is None or _is_newer(before, now):
+        if before is None or self._is_newer(before, now):
             self._follow(badge, place, before, now)
         elif before.side is now.side is Side.INSIDE and badge in self.draft.durable.people.inside:
             self.heard[badge] = _either_zone(before, now)
@@ -123,6 +123,18 @@ class Hearing:
             self._follow(badge, place, before, now)
         elif before.side is not Side.OUTSIDE or now.side is not Side.LEAVING:
             self._blur(badge, before, now)
+
+    def _is_newer(self, before: Track, now: Track) -> bool:
+        """Say whether the record was surely made after the one before.
+
+        A badge taken up from the run before was perhaps heard later than the ledger says, until
+        that run stopped listening.
+        """
+        if before.reader == now.reader:
+            return True
+        taken_up = before.latest_ms < self.people.start_ms
+        unknown = taken_up and now.earliest_ms < self.people.listened_ms
+        return now.earliest_ms >= before.latest_ms and not unknown
 
     def _blur(self, badge: str, before: Track, now: Track) -> None:
         """Keep a badge whose order is unknown in hi alone."""
@@ -228,13 +240,6 @@ def _is_older(before: Track, now: Track) -> bool:
         and now.sequence is not None
         and now.sequence < before.sequence
     )
-
-
-def _is_newer(before: Track, now: Track) -> bool:
-    """Say whether the record was surely made after the one before."""
-    if before.reader == now.reader:
-        return True
-    return now.earliest_ms >= before.latest_ms
 
 
 def _either_zone(before: Track, now: Track) -> Track:

@@ -19,8 +19,16 @@ NOTIFY_MS = 180_000
 """All people underground are told within three minutes (the provinces' rule, domain facts §5.4)."""
 
 LOOK_MS = 1000
+"""How often the zones are looked over."""
+
+CALL_MS = 10_000
+"""How often the ledger is told who was heard, so that a crash makes nobody look silent."""
+
 MARGIN_MIN_S = 60
 """A margin below this stands alone, without the walk: it is for demonstrations and rehearsals."""
+
+WALK_OUT_S = 1800
+"""Walk from a zone that a new configuration has dropped while somebody is there."""
 
 _SOUNDERS = frozenset({OutputRole.SIREN, OutputRole.BROADCAST})
 
@@ -46,6 +54,22 @@ def decide(draft: "Draft", zones: tuple[str, ...]) -> None:
             looked_ms=now_ms,
         )
     )
+    if now_ms - draft.volatile.withdrawal.called_ms >= CALL_MS:
+        _call(draft, there)
+
+
+def _call(draft: "Draft", there: list[str]) -> None:
+    """Take the roll: put on record who has been heard since the last call."""
+    now_ms, tracks = draft.image.now_ms, draft.volatile.people.tracks
+    inside = draft.durable.people.inside
+    heard = [
+        [badge, now_ms - tracks[badge].latest_ms]
+        for badge in there
+        if tracks[badge].latest_ms > inside[badge].seen_ms
+    ]
+    draft.update_volatile(withdrawal=replace(draft.volatile.withdrawal, called_ms=now_ms))
+    if heard:
+        draft.emit("roll_call_taken", there=len(there), heard=heard)
 
 
 def forget(draft: "Draft") -> None:
@@ -76,7 +100,8 @@ def limit_ms(mine: Mine, zone: str) -> int:
     margin_s = mine.unaccounted_margin_s
     if margin_s < MARGIN_MIN_S:
         return margin_s * 1000
-    return mine.zone(zone).walk_out_s * 1500 + margin_s * 1000
+    walk_out_s = next((z.walk_out_s for z in mine.zones if z.id == zone), WALK_OUT_S)
+    return walk_out_s * 1500 + margin_s * 1000
 
 
 def _badges(draft: "Draft", zones: tuple[str, ...]) -> list[str]:

@@ -5,6 +5,7 @@ readers; `COMMANDS` holds the act by which two names close an open person. The s
 stand in `roster`, the counting and its limits in `headcount`.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from minewatch.core import alarm, gates, roster
@@ -44,7 +45,7 @@ READER_LOST_MS = 10_000
 """A reader that has not answered for so long is silent."""
 
 MOVES_MS = 5000
-"""Moves between zones go into the ledger in one event at most so often."""
+"""A badge's moves between zones go into the ledger at most so often."""
 
 SWEEP_MS = 1000
 """How often long stays and silent badges are looked for."""
@@ -72,6 +73,7 @@ def observe(draft: "Draft") -> None:
     hearing = _hear(draft, layout)
     if hearing is not None:
         _flags(draft, hearing.flagged)
+        _note_moves(draft, dict.fromkeys(each.badge for each in draft.image.sightings))
     gates.observe(draft, layout)
     if draft.image.now_ms - draft.volatile.people.swept_ms >= SWEEP_MS:
         roster.update(draft, swept_ms=draft.image.now_ms)
@@ -90,7 +92,15 @@ def _meet(draft: "Draft") -> Layout:
     listened_ms = durable.latest_ms - READER_LOST_MS - SLACK_MS
     tracks = {
         badge: Track(
-            each.reader, each.zone, _side(each.doubt), each.seen_ms, each.seen_ms, 0, 0, None
+            each.reader,
+            each.zone,
+            _side(each.doubt),
+            each.seen_ms,
+            each.seen_ms,
+            0,
+            0,
+            None,
+            each.also,
         )
         for badge, each in durable.inside.items()
     }
@@ -98,7 +108,9 @@ def _meet(draft: "Draft") -> Layout:
         reader: Ear(backlog_ms=min(listened_ms, durable.lost.get(reader, listened_ms) - SLACK_MS))
         for reader in layout.places
     }
-    roster.update(draft, layout=layout, start_ms=now_ms, tracks=tracks, ears=ears)
+    roster.update(
+        draft, layout=layout, start_ms=now_ms, listened_ms=listened_ms, tracks=tracks, ears=ears
+    )
     return layout
 
 
@@ -187,24 +199,30 @@ def _mark(draft: "Draft", badge: str, mark: str) -> bool:
     return True
 
 
-def _note_moves(draft: "Draft") -> None:
-    """Write moves between zones into the ledger, gathered so that a flapping reader stays small."""
-    people = draft.volatile.people
-    if draft.image.now_ms - people.moves_at_ms < MOVES_MS:
-        return
-    roster.update(draft, moves_at_ms=draft.image.now_ms)
-    moves = [
-        [badge, people.tracks[badge].zone, people.tracks[badge].reader]
-        for badge, each in draft.durable.people.inside.items()
-        if people.tracks[badge].zone != each.zone
-    ]
+def _note_moves(draft: "Draft", badges: Iterable[str]) -> None:
+    """Write moves of these badges into the ledger in one event.
+
+    Who moved less than five seconds ago waits for the sweep, so that a badge between two readers
+    stays small.
+    """
+    now_ms, tracks = draft.image.now_ms, draft.volatile.people.tracks
+    inside = draft.durable.people.inside
+    moves = []
+    for badge in badges:
+        each = inside.get(badge)
+        if each is None:
+            continue
+        track = tracks[badge]
+        moved = track.zone != each.zone or track.also != each.also
+        if moved and now_ms - each.moved_ms >= MOVES_MS:
+            moves.append([badge, track.zone, track.reader, track.also])
     if moves:
         draft.emit("badges_moved", moves=moves)
 
 
 def _sweep(draft: "Draft") -> None:
     """Look for moves, long stays, silent badges and exits that only the lower reader saw."""
-    _note_moves(draft)
+    _note_moves(draft, draft.durable.people.inside)
     people, now_ms = draft.volatile.people, draft.image.now_ms
     inside = draft.durable.people.inside
     for badge, each in inside.items():
@@ -212,7 +230,7 @@ def _sweep(draft: "Draft") -> None:
         heard_ms = people.tracks[badge].latest_ms
         if stay_ms >= OVER_TIME_MS:
             _over_time(draft, badge, each.zone, stay_ms)
-        if now_ms - heard_ms >= UNSEEN_MS and _mark(draft, badge, "unseen"):
+        if now_ms - max(heard_ms, people.start_ms) >= UNSEEN_MS and _mark(draft, badge, "unseen"):
             draft.emit("badge_unseen", badge=badge, zone=each.zone)
         if each.doubt is Doubt.LEAVING and now_ms - heard_ms >= LEFT_MS:
             _left_below(draft, badge)

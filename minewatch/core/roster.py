@@ -53,6 +53,8 @@ class Inside:
     entered_wall_ms: int
     entered_trusted: bool
     seen_ms: int
+    moved_ms: int = 0
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +179,20 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class PeopleVolatile:
-    """What sightings bring back. `layout` is derived from the mine at the first cycle."""
+    """What sightings bring back. `layout` is derived from the mine at the first cycle.
+
+    The run began at `start_ms`; a reader that the run before had not lost has surely been listened
+    to until `listened_ms`.
+    """
 
     layout: "Layout | None" = None
     start_ms: int = 0
+    listened_ms: int = 0
     tracks: Mapping[str, Track] = field(default_factory=dict)
     ears: Mapping[str, Ear] = field(default_factory=dict)
     marks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     gate_good_ms: Mapping[str, int] = field(default_factory=dict)
     ahead_since_ms: int | None = None
-    moves_at_ms: int = 0
     refused_ms: int | None = None
     counted: tuple[object, object, int] | None = None
     count: Count = field(default_factory=Count)

@@ -87,9 +87,25 @@ def _closed(durable: "Durable", event: "Event") -> "Durable":
 
 def _moved(durable: "Durable", event: "Event") -> "Durable":
     inside = dict(durable.people.inside)
-    for badge, zone, reader in event.data["moves"]:
+    for badge, zone, reader, also in event.data["moves"]:
         if badge in inside:
-            inside[badge] = replace(inside[badge], zone=zone, reader=reader, seen_ms=event.now_ms)
+            inside[badge] = replace(
+                inside[badge],
+                zone=zone,
+                reader=reader,
+                also=also,
+                seen_ms=event.now_ms,
+                moved_ms=event.now_ms,
+            )
+    return _people(durable, inside=inside)
+
+
+def _called(durable: "Durable", event: "Event") -> "Durable":
+    """Fold a roll call: it names who was heard since the last one, and how long ago."""
+    inside = dict(durable.people.inside)
+    for badge, age_ms in event.data["heard"]:
+        if badge in inside:
+            inside[badge] = replace(inside[badge], seen_ms=event.now_ms - age_ms)
     return _people(durable, inside=inside)
 
 
@@ -201,7 +217,12 @@ def _rebased(person: Inside, event: "Event", shift_ms: int) -> Inside:
     entered_ms = person.entered_ms + shift_ms
     if person.entered_trusted and event.wall_trusted:
         entered_ms = min(entered_ms, event.now_ms - (event.wall_ms - person.entered_wall_ms))
-    return replace(person, entered_ms=entered_ms, seen_ms=person.seen_ms + shift_ms)
+    return replace(
+        person,
+        entered_ms=entered_ms,
+        seen_ms=person.seen_ms + shift_ms,
+        moved_ms=person.moved_ms + shift_ms,
+    )
 
 
 FOLDS: dict[str, Fold] = {
@@ -210,6 +231,7 @@ FOLDS: dict[str, Fold] = {
     "badge_left": _left,
     "badges_moved": _moved,
     "badge_doubted": _doubted,
+    "roll_call_taken": _called,
     "person_closed": _closed,
     "gate_counted": _gate_counted,
     "gate_reset": _gate_counted,

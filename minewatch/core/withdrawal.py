@@ -64,6 +64,7 @@ class WithdrawalVolatile:
     missed: tuple[str, ...] = ()
     underground: int = 0
     looked_ms: int = 0
+    called_ms: int = 0
 
 
 def demand(draft: "Draft", zones: tuple[str, ...], cause: str) -> None:
