@@ -70,6 +70,8 @@ class Observer:
             with suppress(queue.Empty):
                 self._hear(self._news.get(timeout=min(left_s, QUESTION_EVERY_S)))
             self._ask()
+        if self._store is not None:
+            self._store.flush()
 
     def waiting(self) -> bool:
         """Tell whether an answer may still come."""
