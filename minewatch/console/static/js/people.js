@@ -68,9 +68,10 @@ function stateWords(count) {
 // 闸机 9，读卡 7: what the gate counted against what the readers read, where both are known.
 function reasonWords(each) {
   const words = first([`headcount_reason.${each.code}`, `page.doubt.${each.code}`], each.code);
+  const hasGate = each.gate !== undefined && each.gate !== null;
+  if (hasGate) return `${words} ${each.count}${t("page.gate_against_reads", { gate: each.gate, reads: each.reads })}`;
   const where = each.source ? subject(each.source) : "";
-  const both = each.gate === undefined || each.gate === null ? "" : ` ${t("page.gate_against_reads", { gate: each.gate, reads: each.reads })}`;
-  return `${where} ${words} ${each.count}${both}`.trim();
+  return `${where} ${words} ${each.count || ""}`.trim();
 }
 
 function createZone({ id }) {

@@ -5,7 +5,7 @@ import { store } from "./store.js";
 
 const WIDTH = 84;
 const HEIGHT = 18;
-const SPAN_MS = 600_000;
+const SPAN_MS = { least: 60_000, most: 600_000 };
 
 export function sparkline() {
   const limit = svg("line", { x1: 0, x2: WIDTH, class: "limit" });
@@ -27,7 +27,8 @@ export function drawSparkline(spark, point) {
   const low = Math.min(...values, point.limits.low_alarm ?? Infinity, point.kind === "methane" ? 0 : Infinity);
   const y = (value) => HEIGHT - 1.5 - ((value - low) / (high - low || 1)) * (HEIGHT - 3);
   const end = store.view.t_ms;
-  setAttribute(spark.path, "d", pathOf(past, (at) => WIDTH - ((end - at) / SPAN_MS) * WIDTH, y, 4000));
+  const spanMs = Math.min(SPAN_MS.most, Math.max(SPAN_MS.least, end - past[0][0]));
+  setAttribute(spark.path, "d", pathOf(past, (at) => WIDTH - ((end - at) / spanMs) * WIDTH, y, 4000));
   const inside = alarm !== undefined;
   setAttribute(spark.limit, "y1", inside ? y(alarm).toFixed(1) : -9);
   setAttribute(spark.limit, "y2", inside ? y(alarm).toFixed(1) : -9);

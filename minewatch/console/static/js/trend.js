@@ -10,6 +10,8 @@ import { t } from "./text.js";
 
 const BOX = { width: 900, height: 300, left: 52, right: 76, top: 14, bottom: 26 };
 const HOURS = [1, 8, 24];
+const HOUR_MS = 3_600_000;
+const SPAN_MS_MIN = 600_000;
 
 function dialog(title, ...content) {
   const box = h("dialog", { class: "wide look", "aria-labelledby": "look-title" },
@@ -44,12 +46,18 @@ export function openPoint(id) {
   choose(24);
 }
 
+// A young record fills the picture instead of a sliver at its right edge.
+function shortestSpan(rows) {
+  const age = store.view.wall_ms - rows[0][0];
+  return Math.max(SPAN_MS_MIN, age * 1.02);
+}
+
 async function fill(chart, point, hours) {
   chart.replaceChildren(h("p", { class: "about", text: t("page.loading") }));
   try {
     const past = await getJson(`/api/v1/history?point=${encodeURIComponent(point.id)}&hours=${hours}`);
     const rows = past.wall_ms.map((at, i) => [at, past.low[i], past.high[i]]);
-    chart.replaceChildren(draw(point, rows, hours * 3_600_000));
+    chart.replaceChildren(draw(point, rows, Math.min(hours * HOUR_MS, shortestSpan(rows))));
   } catch (refused) {
     const rows = (store.past.get(point.id) ?? []).map(([at, value]) => [toWallMs(at), value, value]);
     chart.replaceChildren(
@@ -85,7 +93,7 @@ function timeLines(spanMs, end, x) {
   const steps = 6;
   return Array.from({ length: steps + 1 }, (_, i) => end - (spanMs * i) / steps).flatMap((at) => [
     svg("line", { class: "grid", x1: x(at), x2: x(at), y1: BOX.top, y2: BOX.height - BOX.bottom }),
-    svg("text", { class: "axis", x: x(at), y: BOX.height - 8, "text-anchor": "middle", text: clock(at, spanMs <= 3_600_000) }),
+    svg("text", { class: "axis", x: x(at), y: BOX.height - 8, "text-anchor": "middle", text: clock(at, spanMs <= HOUR_MS) }),
   ]);
 }
 
