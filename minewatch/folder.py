@@ -1,4 +1,4 @@
-"""The state folder: where each file of a running house stands, and which configuration is active."""
+"""The state folder: where each file of a running house stands, what configuration is active."""
 
 import os
 from pathlib import Path

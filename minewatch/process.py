@@ -37,7 +37,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send the log to standard error, one JSON object a line; MINEWATCH_LOG_LEVEL sets the level."""
+    """Log to standard error, one JSON object a line, from MINEWATCH_LOG_LEVEL on."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter())
     level = os.environ.get("MINEWATCH_LOG_LEVEL", "INFO")

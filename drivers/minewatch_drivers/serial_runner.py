@@ -95,7 +95,7 @@ class SerialRunner:
                     self._serve(port)
             except (OSError, ValueError, termios.error):
                 self._line.lost(self._now_us(), why)
-            except Exception:
+            except Exception:  # a bug must not end the owner of a line; it shows as down
                 log.exception("the runner of %s failed", self._line.bus.id)
                 self._line.lost(self._now_us(), "runner_fault")
             if self._line.answered_since_open:

@@ -24,11 +24,11 @@ VERBS: dict[str, str] = {
 class Verbs(click.Group):
     """A group that imports a verb's module when the verb is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the verb's command, or None for a verb that does not exist."""
         if cmd_name not in VERBS:
             return None
@@ -40,4 +40,4 @@ class Verbs(click.Group):
 @click.command(cls=Verbs)
 @click.version_option(package_name="minewatch")
 def main() -> None:
-    """Watch a coal mine: gas, people, cut-off and a record nobody can alter unseen. 矿井独立监视."""
+    """Watch a mine: gas, people, cut-off and a record nobody can alter unseen. 矿井独立监视."""

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+from minewatch_sim.render import write_config
+from minewatch_sim.scenario import Scenario
 
 from minewatch.cli import broker, exit_codes
 from minewatch.cli.run import activate
@@ -26,8 +28,6 @@ from minewatch.folder import Folder
 from minewatch.process import die_with_parent
 from minewatch.supervise import Supervisor
 from minewatch.text import Catalogue
-from minewatch_sim.render import write_config
-from minewatch_sim.scenario import Scenario
 
 DEMO_PIN = "2468"
 

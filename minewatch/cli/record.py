@@ -145,7 +145,7 @@ def _print_report(report: Report, say: Catalogue) -> None:
 def _finding(finding: Finding, say: Catalogue) -> str:
     place = {key: "—" if value is None else value for key, value in finding.place.items()}
     near_ms = place.pop("near_ms", 0)
-    if near_ms:
+    if isinstance(near_ms, int) and near_ms:
         near = datetime.fromtimestamp(near_ms / 1000).astimezone().isoformat(timespec="seconds")
         place["near"] = say.say("verify.near", time=near)
     if "start" in place:

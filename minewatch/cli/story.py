@@ -256,7 +256,9 @@ def _acknowledged(frame: Frame) -> Fields | None:
     alarms = frame.section("alarms").values()
     if not any(each["kind"] == "trip" for each in alarms):
         return None
-    waiting = [each for each in alarms if each["state"] == "unacknowledged" and each["priority"] == 1]
+    waiting = [
+        each for each in alarms if each["state"] == "unacknowledged" and each["priority"] == 1
+    ]
     return None if waiting else {}
 
 

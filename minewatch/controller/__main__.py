@@ -1,6 +1,6 @@
 """Start and end of process 1: recover, open lines and socket, turn until told to stop.
 
-    python -m minewatch.controller --state DIR [--parent PID] [--console-fd N] [--heartbeat-fd N]
+python -m minewatch.controller --state DIR [--parent PID] [--console-fd N] [--heartbeat-fd N]
 """
 
 import argparse
@@ -13,6 +13,9 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from minewatch_drivers.line import Line
+from minewatch_drivers.runners import Runner, open_runner
 
 from minewatch import __version__
 from minewatch.controller.clock import SystemClock
@@ -33,8 +36,6 @@ from minewatch.record.digest import DecisionDigest
 from minewatch.record.journal import Start
 from minewatch.record.recover import read_state
 from minewatch.record.store import RecordStore
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import Runner, open_runner
 
 PUBLISH_MS = 1000
 """Watchers get a delta this often, and at once after an event."""

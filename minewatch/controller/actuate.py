@@ -5,8 +5,9 @@ In mode monitor this file is not even constructed and the lines have no write pa
 
 from collections.abc import Mapping
 
-from minewatch.model.mine import Mine, Mode, OutputRole
 from minewatch_drivers.line import Line
+
+from minewatch.model.mine import Mine, Mode, OutputRole
 
 FAST_SCAN_MS = 200
 """Scan of a head in pre-alarm or above."""

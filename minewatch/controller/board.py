@@ -6,11 +6,12 @@ newer value. Queues of commands and notices are bounded; what does not fit is re
 
 from collections.abc import Iterable
 
+from minewatch_drivers.line import Line
+
 from minewatch.model.image import Command, Image, Notice, ReadBack, Reading, Sample, Sighting
 from minewatch.model.mine import Limits, Mine
 from minewatch.model.quality import Quality
 from minewatch.ports import Clock
-from minewatch_drivers.line import Line
 
 COMMANDS_MAX = 256
 """Commands waiting for one freeze; a fuller queue answers `busy`."""

@@ -1,10 +1,12 @@
-"""The six phases in order, and nothing that waits: collect → freeze → decide → act → record → publish.
+"""The six phases in order: collect → freeze → decide → act → record → publish.
 
 `turn` is plain and synchronous, so that the same controller runs on real time (`rhythm.py`) and on
 virtual time. It never touches a socket, a disk or a port: lines, store and watchers are handed in.
 """
 
 from collections.abc import Callable, Mapping
+
+from minewatch_drivers.line import Line
 
 from minewatch.controller.actuate import FAST_SCAN_MS, Actuator
 from minewatch.controller.board import Board
@@ -15,7 +17,6 @@ from minewatch.model.image import Command, Image, Notice
 from minewatch.model.mine import Mine, Mode
 from minewatch.ports import Clock, Store
 from minewatch.record.digest import DecisionDigest
-from minewatch_drivers.line import Line
 
 CYCLE_MS = 100
 """Nominal period of the loop."""

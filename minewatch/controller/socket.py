@@ -267,9 +267,7 @@ def _line(message: dict[str, Any]) -> bytes:
 def _origin(writer: asyncio.StreamWriter) -> str:
     sock = writer.get_extra_info("socket")
     size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack(
-        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    )
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return f"local:{uid}"
 
 

@@ -267,7 +267,7 @@ class Journal:
             if whole:
                 drop_blocks(database, self._minutes)
             database.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # whatever it was, it is raised again
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
@@ -319,7 +319,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
             database.executescript(f"BEGIN;\n{schema}\nCOMMIT;")
         elif version != VERSION:
             raise sqlite3.NotSupportedError(f"{path}: version {version}")
-    except BaseException:
+    except BaseException:  # whatever it was, it is raised again
         database.close()
         raise
     return database

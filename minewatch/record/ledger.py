@@ -77,7 +77,7 @@ class Ledger:
         )
         try:
             return cls(folder, database, _check_identity(path, database, origin), None)
-        except BaseException:
+        except BaseException:  # whatever it was, it is raised again
             database.close()
             raise
 
@@ -96,7 +96,7 @@ class Ledger:
             ledger = cls(folder, database, origin, load_signer(folder, origin, create=last is None))
             ledger._check()
             ledger._mend_checkpoint_file()
-        except BaseException:
+        except BaseException:  # whatever it was, it is raised again
             database.close()
             raise
         return ledger
@@ -209,7 +209,7 @@ class Ledger:
         try:
             yield database
             database.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # whatever it was, it is raised again
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise

@@ -26,12 +26,15 @@ class Frames:
         self.clock_ms = 0
 
     def now_ms(self) -> int:
+        """Return the time that the test set."""
         return self.clock_ms
 
     def full(self) -> dict[str, Any]:
+        """Return a small full frame."""
         return {"type": "full", "people": {"b1": {}}, "points": {}}
 
     def delta(self) -> dict[str, Any]:
+        """Return a small delta."""
         return {"type": "delta", "people": {"b1": None}}
 
 

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import serial
-
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.serial_runner import SerialRunner
 

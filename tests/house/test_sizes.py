@@ -1,4 +1,4 @@
-"""The limits of the house, held by a test: sizes, docstrings, and no word about where it was built."""
+"""The limits of the house, held by a test: sizes, docstrings, reasons, nothing from outside."""
 
 import ast
 import re

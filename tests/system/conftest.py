@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from minewatch_sim.render import write_config
 
 from minewatch.cli import broker
 from minewatch.client import Client, Frame
 from minewatch.console.auth import set_pin
 from minewatch.folder import Folder
-from minewatch_sim.render import write_config
 
 ROOT = Path(__file__).parents[2]
 PIN = "2468"

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,8 @@ class Demo:
 
     def read(self) -> str:
         """Return everything printed so far."""
-        try:
+        with suppress(OSError):  # nothing new, or the terminal is closed
             self.text += os.read(self._master, 65536).decode(errors="replace")
-        except OSError:
-            pass  # nothing new, or the terminal is closed
         return self.text
 
     def alive(self) -> list[int]:
