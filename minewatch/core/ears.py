@@ -23,7 +23,10 @@ MISSING_MAX = 256
 """A jump by more numbers than this is a restarted reader, not so many lost reads."""
 
 WRAP = 65_536
-"""Readers count in 16 bits; a number that falls by nearly all of it has wrapped."""
+"""Readers count in 16 bits; a number that falls by nearly all of it has wrapped.
+
+Inside the core a reader's numbers always rise: a wrap or a restart continues in the next 65 536.
+"""
 
 WRAP_FALL = 61_440
 
@@ -129,9 +132,9 @@ class Ears:
         assert ear.newest is not None
         if time_s is not None and ear.newest_time_s is not None and time_s > ear.newest_time_s:
             self._restarted(reader)
-            number = sequence % WRAP
-            self.table[reader] = ear._replace(newest=number, newest_time_s=time_s, missing={})
-            return number, earliest_ms
+            sequence = (ear.newest // WRAP + 1) * WRAP + sequence % WRAP
+            self.table[reader] = ear._replace(newest=sequence, newest_time_s=time_s, missing={})
+            return sequence, earliest_ms
         if ear.newest - sequence > REPLAY_BACK:
             if ear.replayed_ms is None:
                 self.draft.emit("reads_replayed", reader=reader)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from minewatch.core import roster
-from minewatch.core.ears import Ears
+from minewatch.core.ears import MISSING_MAX, WRAP, Ears
 from minewatch.core.layout import Layout, Place
 from minewatch.core.roster import Doubt, PeopleVolatile, Side, Track
 from minewatch.model.image import Sighting
@@ -101,7 +101,7 @@ class Hearing:
             or before.side is not now.side
         ):
             return False
-        if _is_older(before, now) or self.now_ms - before.latest_ms < REPEAT_MS:
+        if self._is_older(before, now) or self.now_ms - before.latest_ms < REPEAT_MS:
             return True
         counted = badge in self.draft.durable.people.inside
         if counted != (before.side is not Side.OUTSIDE):
@@ -113,7 +113,7 @@ class Hearing:
 
     def _weigh(self, badge: str, place: Place, before: Track | None, now: Track) -> None:
         """Set a record against the last one of its badge: older, overlapping or newer."""
-        if before is not None and _is_older(before, now):
+        if before is not None and self._is_older(before, now):
             return
         if before is None or self._is_newer(before, now):
             self._follow(badge, place, before, now)
@@ -124,6 +124,20 @@ class Hearing:
         elif before.side is not Side.OUTSIDE or now.side is not Side.LEAVING:
             self._blur(badge, before, now)
 
+    def _is_older(self, before: Track, now: Track) -> bool:
+        """Say whether the same reader made this record before the one already taken.
+
+        After a start a reader may deliver again what the run before has taken: numbers just below.
+        """
+        if before.reader != now.reader or before.sequence is None or now.sequence is None:
+            return False
+        if self._is_taken_up(before):
+            return (before.sequence - now.sequence) % WRAP <= MISSING_MAX
+        return now.sequence < before.sequence
+
+    def _is_taken_up(self, track: Track) -> bool:
+        return track.latest_ms < self.people.start_ms
+
     def _is_newer(self, before: Track, now: Track) -> bool:
         """Say whether the record was surely made after the one before.
 
@@ -132,8 +146,7 @@ class Hearing:
         """
         if before.reader == now.reader:
             return True
-        taken_up = before.latest_ms < self.people.start_ms
-        unknown = taken_up and now.earliest_ms < self.people.listened_ms
+        unknown = self._is_taken_up(before) and now.earliest_ms < self.people.listened_ms
         return now.earliest_ms >= before.latest_ms and not unknown
 
     def _blur(self, badge: str, before: Track, now: Track) -> None:
@@ -200,6 +213,7 @@ class Hearing:
             zone=now.zone,
             reader=now.reader,
             doubt=doubt.value,
+            sequence=now.sequence,
         )
         self.heard[badge] = now
 
@@ -230,16 +244,6 @@ class Hearing:
     def write_back(self) -> None:
         """Put what was heard into the volatile state."""
         roster.update(self.draft, tracks=self.tracks, ears=self.ears.table)
-
-
-def _is_older(before: Track, now: Track) -> bool:
-    """Say whether the same reader made this record before the one already taken."""
-    return (
-        before.reader == now.reader
-        and before.sequence is not None
-        and now.sequence is not None
-        and now.sequence < before.sequence
-    )
 
 
 def _either_zone(before: Track, now: Track) -> Track:

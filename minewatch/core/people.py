@@ -99,7 +99,7 @@ def _meet(draft: "Draft") -> Layout:
             each.seen_ms,
             0,
             0,
-            None,
+            each.sequence,
             each.also,
         )
         for badge, each in durable.inside.items()

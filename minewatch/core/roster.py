@@ -44,7 +44,10 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A badge counted underground. `seen_ms` is of the last event about it, not the last read."""
+    """A badge counted underground. `seen_ms` is of the last event about it, not the last read.
+
+    `sequence` is the number of the record that it entered by, None once it was heard elsewhere.
+    """
 
     zone: str
     reader: str
@@ -55,6 +58,7 @@ class Inside:
     seen_ms: int
     moved_ms: int = 0
     also: str = ""
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def _entered(durable: "Durable", event: "Event") -> "Durable":
         event.wall_ms,
         event.wall_trusted,
         now_ms,
+        sequence=data["sequence"],
     )
     missed = event.kind == "entry_missed"
     owed = people.came.more > 0
@@ -93,6 +94,7 @@ def _moved(durable: "Durable", event: "Event") -> "Durable":
                 inside[badge],
                 zone=zone,
                 reader=reader,
+                sequence=None,
                 also=also,
                 seen_ms=event.now_ms,
                 moved_ms=event.now_ms,
