@@ -7,8 +7,10 @@ people can be named. Without it the console speaks over the socket of the state 
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.parent is not None:
         die_with_parent(options.parent)
     log_to_stderr()
-    host, port = _address(options.listen or _configured(options.state))
+    host, port = options.listen or _configured(options.state)
     if host in ("0.0.0.0", "::") and not options.tls_certificate:
         _log.warning("the page listens on every network without TLS")
     app, hub = build(
@@ -72,6 +74,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT; having stopped as asked is a clean end, so 0."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the streams, then stop."""
         self._hub.close()
@@ -82,26 +91,29 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m minewatch.console", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="state folder")
     parser.add_argument("--fd", type=int, help="inherited connection to the controller")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="instead of the configuration's")
+    parser.add_argument(
+        "--listen", type=_address, metavar="HOST:PORT", help="instead of the configuration's"
+    )
     parser.add_argument("--parent", type=int, help="end when this process ends")
     parser.add_argument("--tls-certificate", metavar="FILE")
     parser.add_argument("--tls-key", metavar="FILE")
     return parser
 
 
-def _configured(folder: Path) -> str:
+def _configured(folder: Path) -> tuple[str, int]:
     try:
-        return ActiveMine(folder).current()[1].console.listen
+        return _address(ActiveMine(folder).current()[1].console.listen)
     except Refused:
         _log.warning("no configuration is active yet; listening on %s", LISTEN_DEFAULT)
-        return LISTEN_DEFAULT
+        return _address(LISTEN_DEFAULT)
 
 
 def _address(listen: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{listen}")
-    if parts.hostname is None or parts.port is None:
-        sys.exit(f"--listen wants HOST:PORT, not {listen!r}")
-    return parts.hostname, parts.port
+    with suppress(ValueError):
+        parts = urlsplit(f"//{listen}")
+        if parts.hostname is not None and parts.port is not None:
+            return parts.hostname, parts.port
+    raise argparse.ArgumentTypeError(f"HOST:PORT is wanted, not {listen!r}")
 
 
 def _connector(folder: Path, fd: int | None) -> Callable[[], Client]:

@@ -7,6 +7,7 @@ Run it alone to look at a page: `python tests/console/fake_controller.py STATE S
 import asyncio
 import copy
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -336,12 +337,18 @@ class FakeController:
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._adopted: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen and beat once a second."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
         self._beating = asyncio.create_task(self._beat())
+
+    async def adopt(self, end: socket.socket) -> None:
+        """Serve a copy of the connection that a supervisor would hand down."""
+        reader, writer = await asyncio.open_unix_connection(sock=end.dup())
+        self._adopted = asyncio.create_task(self._serve(reader, writer))
 
     async def stop(self) -> None:
         """Go away, as a dying controller does."""
