@@ -13,7 +13,7 @@ from minewatch.core.roster import Ear, Missing
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
 
-SLACK_MS = 5000
+SLACK_MS = 2000
 """How long a record may wait in a reader that answers, behind the records before it."""
 
 LATE_MS = 60_000

@@ -121,6 +121,8 @@ class Hearing:
             self.heard[badge] = _either_zone(before, now)
         elif _agree(before.side, now.side):
             self._follow(badge, place, before, now)
+        elif before.side is Side.INSIDE and now.side is Side.LEAVING:
+            self._doubt(badge, now, Doubt.LATE)
         elif before.side is not Side.OUTSIDE or now.side is not Side.LEAVING:
             self._blur(badge, before, now)
 
@@ -248,6 +250,8 @@ class Hearing:
 
 def _either_zone(before: Track, now: Track) -> Track:
     """Keep the place of the record before; the other zone stays possible until it is settled."""
+    if now.zone == before.zone and not before.also:
+        return now
     also = now.zone if now.zone != before.zone else before.also
     earliest_ms = min(before.earliest_ms, now.earliest_ms)
     return before._replace(earliest_ms=earliest_ms, latest_ms=now.latest_ms, also=also)

@@ -219,7 +219,9 @@ class Rig:
         """Give a command in a cycle of its own and return the reply: kind and data of its event."""
         self._commands += 1
         command = Command(f"c{self._commands}", kind, by, f"page:{terminal}", args, text)
-        for event in self.turn(command):
+        events = self.turn(command)
+        self.turn()
+        for event in events:
             if event.data.get("command") == command.id:
                 return event
         raise AssertionError(f"{kind} was not answered")
