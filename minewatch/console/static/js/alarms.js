@@ -42,9 +42,9 @@ export function drawAlarms() {
   return alarms;
 }
 
-function create({ id, alarm }) {
+function create({ id }) {
   const row = {
-    mark: h("span", { class: "mark" }, sign(alarm.priority)),
+    mark: h("span", { class: "mark" }), priority: null,
     first: h("span", { class: "first-out" }), place: h("b"), kind: h("span", { class: "kind" }),
     zone: h("span", { class: "zone" }), value: h("b"), unit: h("small"), limit: h("span", { class: "of" }),
     raised: h("span"), cut: h("span"), feed: h("span"), state: h("span"), by: h("span", { class: "by" }),
@@ -67,6 +67,10 @@ function update(row, { alarm }) {
   const point = store.mine.point.get(alarm.source);
   setAttribute(row.element, "data-state", alarm.state);
   setAttribute(row.element, "data-priority", alarm.priority);
+  if (row.priority !== alarm.priority) {
+    row.priority = alarm.priority;
+    row.mark.replaceChildren(sign(alarm.priority));
+  }
   setText(row.place, subject(alarm.source));
   setText(row.first, alarm.first_out ? t("page.first_out") : "");
   setText(row.kind, t(`alarm_kind.${alarm.kind}`) + (alarm.planned ? ` · ${t("page.planned")}` : ""));
