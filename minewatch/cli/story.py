@@ -100,7 +100,7 @@ class Story:
     def _script(self) -> list[Beat]:
         return [
             Beat("story.normal", _all_good, self._calibrate_later),
-            Beat("story.cage", _doubt),
+            Beat("story.cage", self._cage),
             Beat("story.calibration", lambda f: _entry(f, "calibrations", CALIBRATED)),
             Beat("story.pre_alarm", lambda f: _level(f, 1)),
             Beat("story.alarm", lambda f: _level(f, 2)),
@@ -140,6 +140,10 @@ class Story:
             self._killed_s = time.monotonic()
             os.kill(process.pid, signal.SIGKILL)
             self._caption("story.killed")
+
+    def _cage(self, frame: Frame) -> Fields | None:
+        """Doubt after the count was once exact: the cage, not the first minute of a house."""
+        return _doubt(frame) if self._beats[0].told else None
 
     def _is_back(self, frame: Frame) -> Fields | None:
         run = str(frame.body.get("run", ""))
@@ -204,6 +208,8 @@ def _all_good(frame: Frame) -> Fields | None:
     points = frame.section("points")
     headcount = frame.section("headcount")
     if not points or any(each["quality"] != "GOOD" for each in points.values()):
+        return None
+    if headcount.get("lo") != headcount.get("hi"):
         return None
     return {"people": headcount.get("lo"), "limit": headcount.get("limit"), "points": len(points)}
 

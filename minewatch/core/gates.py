@@ -92,12 +92,15 @@ def _step(known: int, value: int) -> int | None:
 def _already_inside(draft: "Draft", layout: Layout, values: dict[str, int]) -> int:
     """Return how many the gates say are inside when the very first counters are read.
 
-    They may be anywhere from none to all of them until they are read: hi counts them at once.
+    Who was read before is among them; the others may be anywhere from none to all of them until
+    they are read: hi counts them at once.
     """
     if set(values) != set(layout.gates):
         return 0
     net = sum(layout.gates[point] * value for point, value in values.items())
-    return net if 0 <= net <= 2 * draft.mine.headcount_limit else 0
+    if not 0 <= net <= 2 * draft.mine.headcount_limit:
+        return 0
+    return max(0, net - len(draft.durable.people.inside))
 
 
 def _settle(draft: "Draft", layout: Layout) -> None:

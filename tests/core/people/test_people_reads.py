@@ -120,6 +120,21 @@ def test_the_first_counters_of_a_gate_bound_who_is_already_inside(
     assert rig.span == (0, 120)
 
 
+def test_who_was_read_before_the_first_counters_is_among_them(
+    rig_of: Callable[..., Any],
+) -> None:
+    """A body that a reader already named is not counted again by the gate's first answer."""
+    rig = rig_of()
+    rig.state = type(rig.state)()
+    rig.gate_good = False
+    for badge in ("b1", "b2", "b3"):
+        rig.sees("r_face", badge)
+    rig.turn()
+    rig.gate, rig.gate_good = [5, 0], True
+    rig.turn()
+    assert rig.span == (3, 5)
+
+
 @pytest.mark.parametrize("flip", [1, -1])
 def test_an_undirected_mouth_never_toggles(rig_of: Callable[..., Any], flip: int) -> None:
     """A lone undirected mouth reader widens the interval, whatever its records claim (21)."""
