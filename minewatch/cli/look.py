@@ -24,6 +24,7 @@ from minewatch.cli.reach import (
     lang_option,
     mine_of,
     name_of,
+    span_text,
     state_option,
     texts,
     unreachable,
@@ -169,7 +170,7 @@ def _status_table(frame: Frame, say: Catalogue) -> Table:
 
 def _count_text(part: Mapping[str, Any]) -> str:
     lo, hi, limit = part.get("lo"), part.get("hi"), part.get("limit")
-    count = str(lo) if lo == hi else f"{lo}–{hi}"
+    count = span_text(lo, hi)
     return count if limit is None else f"{count} / {limit}"
 
 

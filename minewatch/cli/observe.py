@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from minewatch.cli import exit_codes
-from minewatch.cli.reach import json_option, lang_option, texts
+from minewatch.cli.reach import json_option, lang_option, span_text, texts
 from minewatch.model.mine import Upload
 from minewatch.publisher.link import Down, Heard, Link, News, Up
 from minewatch.publisher.observation import Observation
@@ -206,8 +206,7 @@ def _state(say: Catalogue, status: Mapping[str, Any]) -> str:
 def _headcount(part: Mapping[str, Any]) -> str:
     if not part:
         return ""
-    lo, hi = part.get("lo"), part.get("hi")
-    return f"{lo if lo == hi else f'{lo}–{hi}'} / {part.get('limit')}"
+    return f"{span_text(part.get('lo'), part.get('hi'))} / {part.get('limit')}"
 
 
 def _verdict(observer: Observer, say: Catalogue, as_json: bool) -> None:

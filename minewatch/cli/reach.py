@@ -86,6 +86,13 @@ def name_of(mine: Mine | None, ident: str) -> str:
     return ident
 
 
+def span_text(lo: int | None, hi: int | None) -> str:
+    """Return a headcount as lo–hi; without an upper bound it is at least lo."""
+    if hi is None:
+        return "?" if lo is None else f"≥ {lo}"
+    return str(lo) if lo == hi else f"{lo}–{hi}"
+
+
 def value_text(mine: Mine | None, source: str, value: int | None) -> str:
     """Return a value with its unit, as the kind of its source prints it."""
     if value is None:

@@ -204,6 +204,7 @@ class Publisher:
                 self._lanes.pump(now_ms())
                 await asyncio.sleep(0.01)
         self._lanes.closed()
+        self._link = None
         await asyncio.get_running_loop().run_in_executor(None, link.stop)
 
     def _send(self, topic: str, payload: bytes, retain: bool) -> int | None:
