@@ -61,7 +61,7 @@ def rise(draft: "Draft", plan: PointPlan, value: int | None) -> None:
             withdrawal.demand(draft, (plan.zone,), f"gas:{plan.id}")
     if value is None:
         return
-    if value < plan.low_alarm:
+    if value < plan.low_alarm and not plan.offs:
         limit = plan.low_alarm
         alarm.raise_(draft, AlarmKind.LOW, plan.id, zone=plan.zone, value=value, limit=limit)
     if value == 0 and plan.offs:

@@ -192,6 +192,7 @@ def _sealed(notice: Notice) -> dict[str, Any]:
 
 _EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
     "journal_sealed": _sealed,
+    "journal_retired": _sealed,
     "controller_stopping": _sealed,
     "configuration_loaded": _sealed,
     "configuration_refused": _sealed,
@@ -245,6 +246,7 @@ FOLDS: dict[str, Fold] = {
     "clock_trust_changed": keep,
     "time_gap": keep,
     "journal_sealed": keep,
+    "journal_retired": keep,
     "configuration_loaded": _loaded,
     "configuration_refused": keep,
     "reload_ordered": keep,

@@ -123,6 +123,8 @@ def meet(draft: "Draft") -> None:
             _forget(draft, live, point_id)
     for point_id in [each for each in live if each not in draft.plan.points]:
         del live[point_id]
+    raised = draft.volatile.points.raised & draft.plan.points.keys()
+    draft.update_volatile(points=replace(draft.volatile.points, raised=frozenset(raised)))
 
 
 def observe(draft: "Draft") -> None:

@@ -7,11 +7,12 @@ lower mode. An id never changes its meaning: a point keeps its kind, an output i
 
 from dataclasses import replace
 
-from minewatch.core import points, withdrawal
+from minewatch.core import alarm, points, withdrawal
 from minewatch.core.draft import Draft
 from minewatch.core.plan import DRIVEN, Plan, PointPlan, build
 from minewatch.core.state import Durable, State
 from minewatch.core.step import Step
+from minewatch.model.alarm import AlarmKind
 from minewatch.model.codec import mine_hash
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine
@@ -33,10 +34,20 @@ def rebase(old: Mine, new: Mine, state: State, image: Image) -> Step:
         return Step(draft.state(), tuple(draft.events), None)
     points.meet(draft)
     draft.emit("configuration_loaded", config=mine_hash(new), subject="")
+    _clear_alarms_of(draft, [*(p.id for p in old.points), *(o.id for o in old.outputs)])
     if set(plans[1].driven) - set(plans[0].driven):
         house = replace(draft.volatile.house, proving_since_ms=image.now_ms, prior="reload")
         draft.update_volatile(house=house)
     return Step(draft.state(), tuple(draft.events), None)
+
+
+def _clear_alarms_of(draft: Draft, sources: list[str]) -> None:
+    """End the alarms of what the new configuration no longer has: nothing else could."""
+    kept = {*draft.plan.points, *draft.plan.guards}
+    for source in sources:
+        if source not in kept:
+            for kind in AlarmKind:
+                alarm.clear(draft, kind, source)
 
 
 def _reasons(old: Plan, new: Plan, durable: Durable) -> list[str]:

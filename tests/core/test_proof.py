@@ -111,3 +111,38 @@ def test_a_repaired_switch_can_be_released(rig, released: str) -> None:
     rig.run(3)
     assert rig.written["cut_Z0"] is True
     assert rig.written["cut_main"] is (released == "both")
+
+
+def test_a_failed_cut_stays_failed_until_its_own_switch_is_proved(rig) -> None:
+    """Neither the upstream cut's dead feed nor a restart ends it; a repaired switch does."""
+    rig.welded.add("cut_Z0")
+    rig.turn(readings={"Z0_H0": 160})
+    rig.run(5)
+    rig.restart()
+    rig.world["Z0_H0"] = 5
+    rig.run(65)
+    want = rig.state.volatile.interlock.wants["cut_Z0"]
+    assert (want.proved, want.failed) == (True, True)
+    assert is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
+    rig.welded.clear()
+    values = dict.fromkeys(("Z0_H0", "Z0_H1", "Z1_H0", "Z1_H1"), 5)
+    held = rig.state.durable.interlock.held
+    assert rig.release(*sorted(held), values=values).kind == "release_granted"
+    rig.run(2)
+    assert not is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
+    moves = [e.kind for e in rig.events if e.data.get("alarm_kind") == "failed_actuation"]
+    assert moves == ["alarm_raised", "alarm_cleared"]
+
+
+def test_a_weld_that_is_still_there_cuts_upstream_again(rig) -> None:
+    """Released upstream with the switch still welded: power behind our back, cut again at once."""
+    rig.welded.add("cut_Z0")
+    rig.turn(readings={"Z0_H0": 160})
+    rig.run(5)
+    rig.world["Z0_H0"] = 5
+    rig.run(62)
+    assert rig.release("cut_main", values={"Z0_H0": 5}).kind == "release_granted"
+    rig.run(2)
+    assert rig.of("released")
+    assert [source for source, _ in _raised(rig, "feed_abnormal")] == ["cut_Z0"]
+    assert rig.written["cut_main"] is False

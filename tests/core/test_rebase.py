@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from minewatch.core.alarm import is_active
 from minewatch.core.rebase import rebase
+from minewatch.model.alarm import AlarmKind
 from minewatch.model.codec import mine_hash
 from minewatch.model.image import Image
 from minewatch.model.mine import Limits, Mode
@@ -102,3 +104,16 @@ def test_new_points_and_outputs_begin_unproven(rig_of, mine_of) -> None:
     assert rig.last.outputs["cut_Z1"] is True
     rig.turn(readings={"Z1_H0": 150})
     assert rig.last.outputs["cut_Z1"] is False
+
+
+def test_alarms_of_what_is_gone_end_with_it(rig) -> None:
+    """A standing alarm of a removed head ends with the reload, for nothing else could end it."""
+    rig.turn(readings={"Z0_H0": 120})
+    new = replace(
+        rig.mine,
+        points=tuple(p for p in rig.mine.points if p.id != "Z0_H0"),
+        interlocks=rig.mine.interlocks[1:],
+    )
+    decided = _reload(rig, new)
+    assert not is_active(decided.state.durable, AlarmKind.GAS_OVER_LIMIT, "Z0_H0")
+    assert "Z0_H0" not in decided.state.volatile.points.raised
