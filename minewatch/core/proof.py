@@ -2,9 +2,9 @@
 
 A cut is proved by the feed state reading 0, a siren or horn by its sounder state reading 1, GOOD
 and sampled after the level was first wanted, within the output's `proof_within_ms`. Otherwise
-断电失败(拒动): a failed-actuation alarm, and for a cut the switch upstream cuts. A switch that failed
-stays failed while the one above keeps its feed off. A feed that is live again while the cut is
-latched is 馈电异常 and cuts upstream too. A feed that is merely off is no trip.
+断电失败(拒动): a failed-actuation alarm, and for a cut the switch upstream cuts. A switch that
+failed stays failed while the one above keeps its feed off. A feed that is live again while the cut
+is latched is 馈电异常 and cuts upstream too. A feed that is merely off is no trip.
 """
 
 from collections.abc import Mapping
