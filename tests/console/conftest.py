@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from minewatch.console.auth import set_pin
 from minewatch.mine import load
@@ -24,6 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PIN = "246810"
 CHROMIUM = Path("/usr/bin/chromium")
 STARTS_WITHIN_S = 20.0
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
@@ -163,3 +172,54 @@ def staff(web: httpx.Client) -> Callable[[str], httpx.Client]:
 def pin() -> str:
     """Return the PIN of everybody on a stage."""
     return PIN
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a headless Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, served: Any) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens the page; foreign requests and console errors fail the test."""
+    problems: list[str] = []
+    contexts = []
+
+    def watch(route: Route) -> None:
+        if route.request.url.startswith(served.url):
+            route.continue_()
+        else:
+            problems.append(f"foreign request: {route.request.url}")
+            route.abort()
+
+    def opened(
+        scene: Any,
+        size: tuple[int, int] = (1366, 768),
+        language: str = "zh-CN",
+        theme: str = "night",
+    ) -> Page:
+        served.mute(False)
+        served.play(scene)
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        context.route("**/*", watch)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(
+            f"localStorage['minewatch.language'] ??= '{language}';"
+            f"localStorage['minewatch.theme'] ??= '{theme}'"
+        )
+        page.goto(served.url)
+        page.wait_for_selector("body[data-stream=live] .mine .chip")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    served.mute(False)
+    assert problems == []

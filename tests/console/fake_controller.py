@@ -1,14 +1,12 @@
 """A scripted controller for the console's tests: it speaks the local socket of ARCHITECTURE.md §4.
 
 A scene is a function that changes a normal frame; `FakeController.play` sends it to every watcher.
-Run it alone to look at a page: `python tests/console/fake_controller.py STATE SCENE`.
 """
 
 import asyncio
 import copy
 import json
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,12 +93,7 @@ def normal_frame(mine: Mine, started_ms: int) -> Frame:
             "state": "normal",
             "reasons": [],
             "zones": {
-                z: {
-                    "lo": n,
-                    "hi": n,
-                    "limit": zones[z].headcount_limit,
-                    "state": "normal",
-                }
+                z: {"lo": n, "hi": n, "limit": zones[z].headcount_limit, "state": "normal"}
                 for z, n in spread.items()
                 if z in zones
             },
@@ -406,25 +399,3 @@ def activate(state: Path, mine: Mine) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{mine_hash(mine)}.json").write_bytes(mine_to_json(mine))
     (folder / "active").write_text(mine_hash(mine))
-
-
-async def _alone(state: Path, scene: str, mine: Mine) -> None:
-    activate(state, mine)
-    controller = FakeController(mine, state / "run" / "control.sock")
-    await controller.start()
-    controller.play(SCENES[scene])
-    last = scene
-    while True:
-        await asyncio.sleep(0.2)
-        wanted = (state / "scene").read_text().strip() if (state / "scene").exists() else last
-        if wanted != last and wanted in SCENES:
-            last = wanted
-            controller.play(SCENES[wanted])
-
-
-if __name__ == "__main__":
-    from minewatch.mine import load
-
-    loaded = load(Path("config/demo-mine"))
-    assert loaded.mine is not None
-    asyncio.run(_alone(Path(sys.argv[1]), sys.argv[2], loaded.mine))

@@ -1,29 +1,17 @@
 """The page in a real Chromium: every state, both languages, both screens, and what keys do."""
 
-import subprocess
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 from minewatch.model.mine import Mine
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SCENES = ("normal", "pre_alarm", "failed", "stale", "over_limit", "withdrawal")
 SIZES = ((1920, 1080), (1366, 768))
-AXE = "axe-core@4.14.1"
-AXE_CACHE = Path(__file__).resolve().parents[2] / ".venv" / "share" / "minewatch-tests"
 
 SILENCE_AT_THE_BANNER = """async () => {
     const { store } = await import("/static/js/store.js");
@@ -37,61 +25,12 @@ SILENCE_AT_THE_BANNER = """async () => {
 }"""
 """Resolves to the ms since the last frame at the moment when the banner appears."""
 
+OpenPage = Callable[..., Page]
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a headless Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, served: Any) -> Iterator[OpenPage]:
-    """Return a function that opens the page; foreign requests and console errors fail the test."""
-    problems: list[str] = []
-    contexts = []
-
-    def watch(route: Route) -> None:
-        if route.request.url.startswith(served.url):
-            route.continue_()
-        else:
-            problems.append(f"foreign request: {route.request.url}")
-            route.abort()
-
-    def opened(
-        scene: Any, size: tuple[int, int] = SIZES[1], language: str = "zh-CN", theme: str = "night"
-    ) -> Page:
-        served.mute(False)
-        served.play(scene)
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        context.route("**/*", watch)
-        page = context.new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.add_init_script(
-            f"localStorage['minewatch.language'] ??= '{language}';"
-            f"localStorage['minewatch.theme'] ??= '{theme}'"
-        )
-        page.goto(served.url)
-        page.wait_for_selector("body[data-stream=live] .mine .chip")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    served.mute(False)
-    assert problems == []
 
 
 def log_in(page: Page, code: str, pin: str) -> None:
@@ -403,49 +342,3 @@ def test_a_point_opens_its_trend_and_acts(open_page: OpenPage) -> None:
     text = page.inner_text("dialog")
     for words in ("断电浓度", "1.50 %CH4", "标校", "人工监测", "停用(屏蔽)"):
         assert words in text
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """Return the text of axe-core, fetched once through npm into the virtual environment."""
-    script = AXE_CACHE / "package" / "axe.min.js"
-    if not script.exists():
-        AXE_CACHE.mkdir(parents=True, exist_ok=True)
-        try:
-            command = ["npm", "pack", "--silent", AXE]
-            packed = subprocess.run(
-                command, cwd=AXE_CACHE, capture_output=True, text=True, timeout=60, check=True
-            )
-            with tarfile.open(AXE_CACHE / packed.stdout.strip().splitlines()[-1]) as archive:
-                archive.extract("package/axe.min.js", AXE_CACHE, filter="data")
-        except (OSError, subprocess.SubprocessError, tarfile.TarError) as error:
-            pytest.skip(f"axe-core cannot be fetched here: {error}")
-    return script.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("theme", ["night", "day"])
-@pytest.mark.parametrize("scene", SCENES)
-def test_no_serious_accessibility_finding(
-    scene: str, theme: str, open_page: OpenPage, axe: str
-) -> None:
-    """axe-core finds nothing serious or critical in any state, in either colour scheme."""
-    page = open_page(scene, SIZES[0], "zh-CN", theme)
-    assert grave_findings(page, axe) == []
-
-
-def test_dialogs_are_accessible_too(open_page: OpenPage, axe: str) -> None:
-    """The same holds with a form and with a trend open."""
-    page = open_page("failed")
-    page.locator(".output").first.get_by_role("button", name="解锁").click()
-    assert grave_findings(page, axe) == []
-
-
-def grave_findings(page: Page, axe: str) -> list[str]:
-    """Return what axe-core calls serious or critical."""
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{each['id']}: {[node['target'] for node in each['nodes']][:4]}"
-        for each in result["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
