@@ -122,14 +122,13 @@ def normal_frame(mine: Mine, started_ms: int) -> Frame:
 
 def _reading(point: Any, t_ms: int) -> dict[str, Any]:
     value = NORMAL[point.kind]
-    if not value or point.kind is Kind.METHANE:
-        value += sum(map(ord, point.id)) % 23 if point.kind is Kind.METHANE else 0
+    if point.kind is Kind.METHANE:
+        value += sum(map(ord, point.id)) % 23
     if point.kind is Kind.FAN_RUN and "standby" in point.place:
         value = 0
-    age_ms = 200 + sum(map(ord, point.id)) % 700
-    sampled_ms = t_ms - age_ms
-    reading = {"value": value, "quality": "GOOD", "sampled_ms": sampled_ms, "last": value}
-    return {**reading, "level": 0}
+    sampled_ms = t_ms - 200 - sum(map(ord, point.id)) % 700
+    known = {"value": value, "last": value, "sampled_ms": sampled_ms}
+    return {**known, "quality": "GOOD", "level": 0}
 
 
 def _output(role: OutputRole, started_ms: int) -> dict[str, Any]:
