@@ -74,7 +74,7 @@ def _count(draft: "Draft", layout: Layout, values: dict[str, int]) -> None:
         else:
             passed[layout.gates[point]] += step
     if not known:
-        passed[1] = _already_inside(draft, layout, values)
+        passed = _baseline(draft, layout, values)
     even = {point: value for point, value in values.items() if point not in odd}
     if odd:
         draft.emit("gate_reset", counters=odd, came=0, went=0)
@@ -87,6 +87,16 @@ def _step(known: int, value: int) -> int | None:
     steps = [value - known, *(value + width - known for width in WIDTHS)]
     possible = [step for step in steps if 0 <= step <= STEP_MAX]
     return possible[0] if possible else None
+
+
+def _baseline(draft: "Draft", layout: Layout, values: dict[str, int]) -> dict[int, int]:
+    """Return what makes the balances begin at the very first counters.
+
+    Whoever was read before has passed the gates before: those reads are ahead of nothing.
+    """
+    people = draft.durable.people
+    unread = _already_inside(draft, layout, values)
+    return {1: unread - people.came.more, -1: -people.went.more}
 
 
 def _already_inside(draft: "Draft", layout: Layout, values: dict[str, int]) -> int:

@@ -24,6 +24,9 @@ PEOPLE_MAX = 5000
 TRACKS_MAX = 2 * PEOPLE_MAX
 """Badges remembered; beyond it those heard outside longest ago are forgotten."""
 
+REHEARD_MS = 3_600_000
+"""So long after the last refusal everybody who was refused has been heard again [J]."""
+
 REPEAT_MS = 2000
 """The same record of the same badge at the same reader within this time is one record."""
 
@@ -40,6 +43,7 @@ class Hearing:
         "flagged",
         "heard",
         "layout",
+        "moved",
         "now_ms",
         "people",
         "tracks",
@@ -54,6 +58,7 @@ class Hearing:
         self.heard: dict[str, Track] = {}
         self.ears = Ears(draft, layout)
         self.flagged: list[tuple[str, int]] = []
+        self.moved = False
 
     def take(self, sightings: tuple[Sighting, ...]) -> None:
         """Take records in the image's order; `ears` are told of their answers at the end."""
@@ -88,6 +93,7 @@ class Hearing:
         before = self.tracks.get(sighting.badge)
         if before is not None and self._is_repeat(sighting.badge, before, now):
             return
+        self.moved = True
         if sighting.flags or (before is not None and before.flags):
             self.flagged.append((sighting.badge, sighting.flags))
         self._weigh(sighting.badge, place, before, now)
@@ -223,9 +229,8 @@ class Hearing:
         self.draft.emit("badge_left", badge=badge, zone=now.zone, reader=now.reader, how=how)
 
     def _refuse(self) -> None:
-        """State the limit of the roster once per hour of standing at it."""
-        people = self.draft.volatile.people
-        if people.refused_ms is None:
+        """Say once that the roster is full."""
+        if self.draft.durable.people.full_ms is None:
             self.draft.emit("people_full", limit=PEOPLE_MAX)
         roster.update(self.draft, refused_ms=self.now_ms)
 
@@ -245,7 +250,8 @@ class Hearing:
 
     def write_back(self) -> None:
         """Put what was heard into the volatile state."""
-        roster.update(self.draft, tracks=self.tracks, ears=self.ears.table)
+        moves = self.people.moves + self.moved
+        roster.update(self.draft, tracks=self.tracks, ears=self.ears.table, moves=moves)
 
 
 def _either_zone(before: Track, now: Track) -> Track:
@@ -260,3 +266,12 @@ def _either_zone(before: Track, now: Track) -> Track:
 def _agree(before: Side, now: Side) -> bool:
     """Say whether two records that overlap in time follow from each other without doubt."""
     return before is now or (before is Side.LEAVING and now is Side.OUTSIDE)
+
+
+def end_full(draft: "Draft") -> None:
+    """Say once that the roster holds everybody again: an hour after the last badge was refused."""
+    people, full_ms = draft.volatile.people, draft.durable.people.full_ms
+    if full_ms is None or len(draft.durable.people.inside) >= PEOPLE_MAX:
+        return
+    if draft.image.now_ms - max(full_ms, people.refused_ms) > REHEARD_MS:
+        draft.emit("people_full_ended", limit=PEOPLE_MAX)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from minewatch.core import alarm, gates, roster
 from minewatch.core.act import Act, Given, Reasons, is_id
 from minewatch.core.ears import SLACK_MS
-from minewatch.core.hearing import Hearing
+from minewatch.core.hearing import Hearing, end_full
 from minewatch.core.layout import Layout, layout_of
 from minewatch.core.roster import (
     UNBADGED,
@@ -47,7 +47,10 @@ READER_LOST_MS = 10_000
 MOVES_MS = 5000
 """A badge's moves between zones go into the ledger at most so often."""
 
-SWEEP_MS = 1000
+LOOK_MS = 1000
+"""How often readers are looked after: silence, backlogs, skipped numbers."""
+
+SWEEP_MS = 10_000
 """How often long stays and silent badges are looked for."""
 
 LEFT_MS = 900_000
@@ -124,7 +127,7 @@ def _hear(draft: "Draft", layout: Layout) -> Hearing | None:
     """Take sightings and answers; readers that are silent are named once, and once when back."""
     image = draft.image
     answers = [s for s in image.samples if s.device in layout.by_device]
-    due = image.now_ms - draft.volatile.people.swept_ms >= SWEEP_MS
+    due = image.now_ms - draft.volatile.people.looked_ms >= LOOK_MS
     if not (answers or image.sightings or due):
         return None
     hearing = Hearing(draft, layout)
@@ -134,6 +137,8 @@ def _hear(draft: "Draft", layout: Layout) -> Hearing | None:
     if due:
         hearing.settle()
     hearing.write_back()
+    if due:
+        roster.update(draft, looked_ms=image.now_ms)
     _silence(draft, layout)
     return hearing
 
@@ -235,6 +240,7 @@ def _sweep(draft: "Draft") -> None:
         if each.doubt is Doubt.LEAVING and now_ms - heard_ms >= LEFT_MS:
             _left_below(draft, badge)
     _forget_marks(draft)
+    end_full(draft)
 
 
 def _over_time(draft: "Draft", badge: str, zone: str, stay_ms: int) -> None:

@@ -96,7 +96,8 @@ class PeopleDurable:
     `gaps_in` and `gaps_out` stand in for the balances where a mine has no mouth gate: reads that a
     mouth reader is known to have lost; `gaps` are the newest losses of all readers. `lost` holds
     the silent readers with the time of their last answer; until `blind_ms` people may have passed
-    the mouth unseen. `latest_ms` is when the run before this one is last known to have listened.
+    the mouth unseen; `full_ms` is when a badge was first refused for want of room. `latest_ms` is
+    when the run before this one is last known to have listened.
     """
 
     inside: Mapping[str, Inside] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class PeopleDurable:
     gaps: tuple[Gap, ...] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     blind_ms: int | None = None
+    full_ms: int | None = None
     latest_ms: int = 0
     handover: Deadline = field(default_factory=lambda: Deadline(0, 0))
 
@@ -186,7 +188,7 @@ class PeopleVolatile:
     """What sightings bring back. `layout` is derived from the mine at the first cycle.
 
     The run began at `start_ms`; a reader that the run before had not lost has surely been listened
-    to until `listened_ms`.
+    to until `listened_ms`. `moves` counts images in which anybody was heard anew.
     """
 
     layout: "Layout | None" = None
@@ -197,13 +199,15 @@ class PeopleVolatile:
     marks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     gate_good_ms: Mapping[str, int] = field(default_factory=dict)
     ahead_since_ms: int | None = None
-    refused_ms: int | None = None
-    counted: tuple[object, object, int] | None = None
+    moves: int = 0
+    counted: tuple[object, int, int] | None = None
     count: Count = field(default_factory=Count)
     hazards: frozenset[str] = frozenset()
     trespassers: frozenset[str] = frozenset()
     judged: tuple[bool, bool] | None = None
     handover: bool = False
+    refused_ms: int = 0
+    looked_ms: int = 0
     swept_ms: int = 0
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from minewatch.core import gates, roster
-from minewatch.core.hearing import PEOPLE_MAX
 from minewatch.core.layout import Layout
 from minewatch.core.roster import Count, Doubt, Reason, Span
 from minewatch.model.mine import ZoneKind
@@ -23,8 +22,8 @@ from minewatch.model.mine import ZoneKind
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
 
-REFUSED_MS = 3_600_000
-"""So long after the last refused badge, or a blind mouth, everybody inside has been heard [J]."""
+REHEARD_MS = 3_600_000
+"""So long after a blind mouth everybody inside has been heard [J]."""
 
 RECOUNT_MS = 1000
 """Counts that depend on the time alone are taken anew this often."""
@@ -43,12 +42,12 @@ def refresh(draft: "Draft") -> Count:
     if (
         known is not None
         and known[0] is draft.durable.people
-        and known[1] is people.tracks
+        and known[1] == people.moves
         and known[2] == turn
     ):
         return people.count
     count = _count(draft, people.layout)
-    roster.update(draft, counted=(draft.durable.people, people.tracks, turn), count=count)
+    roster.update(draft, counted=(draft.durable.people, people.moves, turn), count=count)
     return count
 
 
@@ -111,12 +110,12 @@ def _mine(draft: "Draft", layout: Layout, down: tuple[str, ...]) -> tuple[Span, 
     if since_ms is not None:
         lo = min(lo, _heard_lately(draft, layout, since_ms))
         blind = _is_blind(draft, layout, down)
-        recent = draft.image.now_ms - since_ms < REFUSED_MS
+        recent = draft.image.now_ms - since_ms < REHEARD_MS
         hi = None if blind or recent else hi
         reasons += [] if blind else [Reason("reader_was_down", "", 0)]
-    if _is_full(draft):
+    if people.full_ms is not None:
         hi = None
-        reasons.append(Reason("people_full", "", PEOPLE_MAX))
+        reasons.append(Reason("people_full", "", len(people.inside)))
     return Span(max(0, lo), hi), tuple(reasons)
 
 
@@ -140,12 +139,6 @@ def _gate_reasons(draft: "Draft", layout: Layout) -> list[Reason]:
             source = next((gate for gate, way in layout.gates.items() if way == sign), "")
             reasons.append(Reason(code, source, balance.more, balance.gate, balance.reads))
     return reasons
-
-
-def _is_full(draft: "Draft") -> bool:
-    refused_ms = draft.volatile.people.refused_ms
-    full = len(draft.durable.people.inside) >= PEOPLE_MAX
-    return full or (refused_ms is not None and draft.image.now_ms - refused_ms < REFUSED_MS)
 
 
 def _is_blind(draft: "Draft", layout: Layout, down: tuple[str, ...]) -> bool:

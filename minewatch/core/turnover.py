@@ -189,6 +189,10 @@ def _reader_back(durable: "Durable", event: "Event") -> "Durable":
     )
 
 
+def _full(durable: "Durable", event: "Event") -> "Durable":
+    return _people(durable, full_ms=event.now_ms if event.kind == "people_full" else None)
+
+
 def _handover(durable: "Durable", event: "Event") -> "Durable":
     data = event.data
     return _people(durable, handover=Deadline(data["until_ms"], data["until_wall_ms"]))
@@ -204,6 +208,7 @@ def _started(durable: "Durable", event: "Event") -> "Durable":
     return _people(
         durable,
         inside=inside,
+        full_ms=None if people.full_ms is None else event.now_ms,
         gaps=tuple(each._replace(at_ms=each.at_ms + shift_ms) for each in people.gaps),
         lost={reader: at_ms + shift_ms for reader, at_ms in people.lost.items()},
         blind_ms=None if people.blind_ms is None else people.blind_ms + shift_ms,
@@ -248,8 +253,8 @@ FOLDS: dict[str, Fold] = {
     "badge_unknown": keep,
     "badge_unseen": keep,
     "battery_low": keep,
-    "people_full": keep,
-    "people_full_ended": keep,
+    "people_full": _full,
+    "people_full_ended": _full,
     "over_time_second": keep,
     "major_hazard": keep,
     "handover_started": _handover,

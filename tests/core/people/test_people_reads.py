@@ -127,10 +127,13 @@ def test_who_was_read_before_the_first_counters_is_among_them(
     rig = rig_of()
     rig.state = type(rig.state)()
     rig.gate_good = False
-    for badge in ("b1", "b2", "b3"):
-        rig.sees("r_face", badge)
+    rig.sees("r_face", "b1")
+    rig.sees("below", "b2", "b3", "b4", way=1)
     rig.turn()
-    rig.gate, rig.gate_good = [5, 0], True
+    rig.rest(10)
+    rig.sees("above", "b4", way=-1)
+    rig.turn()
+    rig.gate, rig.gate_good = [6, 1], True
     rig.turn()
     assert rig.span == (3, 5)
 
@@ -204,7 +207,7 @@ def test_a_missed_exit_stays_counted_and_becomes_over_time(rig_of: Callable[...,
     assert "over_time_second" in rig.kinds()
     assert rig.state.durable.people.inside.keys() == {"b1"}
     rig.leave("b1")
-    rig.rest(2)
+    rig.rest(12)
     assert ("over_time", "b1") not in rig.alarms()
 
 
@@ -365,13 +368,18 @@ def test_a_silent_face_reader_widens_its_zone(rig: Any) -> None:
 
 
 def test_the_roster_is_bounded(rig_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its limit a new badge is not taken, hi is unknown and this is said once."""
+    """At its limit a new badge is not taken and hi is unknown until all can have been heard."""
     monkeypatch.setattr(hearing, "PEOPLE_MAX", 3)
     rig = rig_of(gates=False)
     rig.enter("b1", "b2", "b3", "b4", "b5")
     assert len(rig.state.durable.people.inside) == 3
     assert rig.span == (3, None)
     assert rig.kinds().count("people_full") == 1
+    rig.leave("b1")
+    rig.pass_time(3_700_000)
+    rig.rest(2)
+    assert rig.kinds().count("people_full_ended") == 1
+    assert rig.span == (2, 2)
 
 
 def test_tracks_of_people_outside_are_bounded(
