@@ -22,7 +22,7 @@ SETTINGS = """listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 set_tcp_nodelay true
-max_queued_messages 0
+max_queued_messages 100000
 max_inflight_messages 100
 log_type error
 """

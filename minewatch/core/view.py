@@ -4,7 +4,7 @@ from typing import Any
 
 from minewatch.core import alarm, headcount, people, release, withdrawal
 from minewatch.core.draft import Draft
-from minewatch.core.interlock import Cause
+from minewatch.core.interlock import Cause, Want
 from minewatch.core.points import NEVER_MS, Live
 from minewatch.core.state import State
 from minewatch.model.image import Image
@@ -72,10 +72,18 @@ def _outputs(mine: Mine, state: State) -> dict[str, Any]:
             "energised": None if read_back is None else read_back.energised,
             "proved": want is not None and want.proved,
             "causes": list(held.get(output.id, ())) if output.role is OutputRole.POWER_CUT else [],
-            "since_ms": None if want is None else want.since_ms,
+            "since_ms": _since_ms(state, output.id, want),
             "failed": want is not None and want.failed,
         }
     return shown
+
+
+def _since_ms(state: State, output_id: str, want: Want | None) -> int | None:
+    """Return since when the level stands; a cut keeps its hour over a restart of ours."""
+    held = state.durable.interlock.held.get(output_id, ())
+    causes = state.durable.interlock.causes
+    cut_ms = min((causes[each].since_ms for each in held), default=None)
+    return cut_ms if cut_ms is not None or want is None else want.since_ms
 
 
 def _causes(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:

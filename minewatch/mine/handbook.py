@@ -129,7 +129,7 @@ def place_table() -> str:
 def _place(place: Place) -> tuple[str, ...]:
     limits = " · ".join(f"{name} {place.limits[name]}" for name in LIMITS if name in place.limits)
     status = place.source.status.value + (", removed" if place.legacy else "")
-    return f"`{place.id}`", place.name, limits or "—", place.source.citation, status
+    return f"`{place.id}`", place.name, limits or "—", str(place.source), status
 
 
 def fault_table() -> str:

@@ -38,13 +38,15 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a number comes from."""
+    """Where a number comes from; `also` is a second rule that the same row rests on."""
 
     citation: str
     status: Status
+    also: "Source | None" = None
 
     def __str__(self) -> str:
-        return f"{self.citation} [{self.status.value}]"
+        own = f"{self.citation} [{self.status.value}]"
+        return own if self.also is None else f"{own}；{self.also}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def _place(row: dict[str, Any], withdrawals: dict[str, Withdrawal]) -> Place:
         if withdrawal.value is None:
             raise ValueError(f"{row['id']}: {withdrawal.id} has no value")
         limits["withdraw"] = withdrawal.value
-        source = Source(f"{source.citation}；{withdrawal.source}", source.status)
+        source = Source(source.citation, source.status, withdrawal.source)
     return Place(
         id=row["id"],
         name=row["name"],
