@@ -74,3 +74,15 @@ def test_changed_has_only_points_that_moved(rig) -> None:
     shown = changed(rig.mine, before, rig.state, rig.now_ms)
     assert set(shown["points"]) == {"Z1_H0"}
     assert set(shown) == SECTIONS
+
+
+def test_a_cut_keeps_its_hour_over_a_restart(rig) -> None:
+    """`since_ms` of a latched output is the hour of its first cause, not of our last start."""
+    rig.turn(readings={"Z0_H0": 160})
+    cut_ms = rig.now_ms
+    (output,) = [key for key, each in rig.state.durable.interlock.held.items() if each]
+    rig.restart()
+    rig.run(3)
+    shown = view(rig.mine, rig.state, rig.now_ms)["outputs"][output]
+
+    assert shown["since_ms"] == cut_ms
