@@ -251,7 +251,7 @@ def test_the_face_is_counted_between_lo_and_hi(
 
 @pytest.mark.nightly
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32), faults=FAULTS)
 def test_truth_stays_between_lo_and_hi_through_long_shifts(
