@@ -221,7 +221,7 @@ def _people_table(frame: Frame, say: Catalogue, mine: Mine | None) -> Table:
             name_of(mine, str(each.get("zone") or "")),
             name_of(mine, str(each.get("reader") or "")),
             "" if seen_ms is None else _ago(int(frame.body["t_ms"]) - int(seen_ms)),
-            str(each.get("state") or ""),
+            say.say(f"badge_state.{each.get('state')}"),
         )
     return table
 
