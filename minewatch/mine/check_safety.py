@@ -34,6 +34,8 @@ def check(shaped: Shaped, points: tuple[Point, ...], rules: Rules, faults: Fault
     if shaped.whole("zone", "point", "output", "interlock"):
         checker.areas()
         checker.sirens()
+    if shaped.whole("zone", "reader") and shaped.readers:
+        checker.readers()
 
 
 class _Safety:
@@ -209,3 +211,10 @@ class _Safety:
         for row in self._shaped.zones:
             if row.table.kind not in silent and row.table.id not in heard:
                 self._faults.warn(row.where, "id", "zone_without_siren", id=row.table.id)
+
+    def readers(self) -> None:
+        """Refuse faces and headings whose headcount limit nobody could hold."""
+        seen = {row.table.zone for row in self._shaped.readers}
+        for row in self._shaped.zones:
+            if row.table.kind in AREAS and row.table.id not in seen:
+                self._faults.add(row.where, "id", "zone_without_reader", id=row.table.id)
