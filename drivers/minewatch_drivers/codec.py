@@ -322,9 +322,10 @@ def _raw_of_quality(signal: Signal, quality: Quality) -> int | None:
     if quality in (Quality.OVER_RANGE, Quality.UNDER_RANGE):
         outside = high + step if quality is Quality.OVER_RANGE else low - step
         try:
-            return raw_of_value(signal, outside)
+            raw = raw_of_value(signal, outside)
         except ValueError:
             return None
+        return None if raw in dict(signal.codes) else raw
     if quality is Quality.IMPLAUSIBLE and signal.type is RawType.F32:
         return 0x7FC00000
     return None

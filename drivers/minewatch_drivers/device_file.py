@@ -61,12 +61,20 @@ def parse(name: str, category: str, text: str) -> DeviceModel:
     Raises:
         DeviceFileError: not TOML, an unknown or missing key, or a value that cannot be.
     """
-    file = f"{category}/{name}.toml"
     try:
         tree = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DeviceFileError(file, "", f"not TOML: {error}") from error
-    top = Fields(file, "", tree)
+        raise DeviceFileError(f"{category}/{name}.toml", "", f"not TOML: {error}") from error
+    return build(name, category, tree)
+
+
+def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
+    """Build the model that a parsed file describes.
+
+    Raises:
+        DeviceFileError: an unknown or missing key, or a value that cannot be.
+    """
+    top = Fields(f"{category}/{name}.toml", "", tree)
     head = top.table("device")
     read = top.table("read", {})
     status = {key: _status(key, f) for key, f in top.tables("status")}
