@@ -117,6 +117,7 @@ class Journal:
         self._now_ms = 0
         self._fresh, self._gathered = Columns(), Columns()
         self._minutes: list[int] = []
+        self._finished: list[Sealed] = []
 
     def unsealed(self, after: str) -> list[Sealed]:
         """Seal what an earlier run left open; return every chunk named beyond `after`.
@@ -162,19 +163,23 @@ class Journal:
         waiting.last_cycle, waiting.last_wall_ms, waiting.digest = cycle, wall_ms, digest
         waiting.marks += bytes.fromhex(digest[: 2 * MARK_BYTES])
 
-    def advance(self) -> Sealed | None:
-        """Write what is due, at most a part or the end of a chunk; return a chunk that is done."""
+    def advance(self) -> None:
+        """Write what is due: at most a part or the end of a chunk."""
         waiting = self._waiting
         if self._chunk_start_ms is None or not waiting.cycles:
-            return None
+            return
         if self._now_ms - self._chunk_start_ms >= self._limits.chunk_ms:
-            return self.seal()
-        if (
+            self.seal()
+        elif (
             self._now_ms - waiting.first_ms >= self._limits.part_ms
             or waiting.size >= self._limits.part_bytes
         ):
             self.flush()
-        return None
+
+    def take_finished(self) -> list[Sealed]:
+        """Return the chunks sealed since the last call, also where what followed failed."""
+        finished, self._finished = self._finished, []
+        return finished
 
     @property
     def overfull(self) -> bool:
@@ -209,11 +214,13 @@ class Journal:
         self._fresh.add_lines(lines)
         self._gathered.add_lines(lines)
 
-    def seal(self) -> Sealed | None:
+    def seal(self) -> None:
         """Finish the chunk: its hash, its trend columns, the next file if this one is full."""
         self.flush()
         database = self._open()
         sealed = _seal_chunk(database, self._file, self._chunk)
+        if sealed is not None:
+            self._finished.append(sealed)
         self._chunk += 1
         self._chunk_start_ms = None
         self._write_trends(database)
@@ -221,7 +228,6 @@ class Journal:
             self._close_file()
             self._next_file()
         self._retire()
-        return sealed
 
     def close(self) -> None:
         """Write what waits and close the file; the chunk stays open for the next start."""

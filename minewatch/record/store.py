@@ -367,13 +367,9 @@ class _JournalSide:
         """Write what is due."""
         if time.monotonic() < self._retry_at_s:
             return
-
-        def advance() -> None:
-            sealed = self._journal.advance()
-            if sealed is not None:
-                self._tell(sealed)
-
-        self._try(advance)
+        self._try(self._journal.advance)
+        for sealed in self._journal.take_finished():
+            self._tell(sealed)
 
     def close(self) -> None:
         """Write the rest and close."""
