@@ -28,6 +28,7 @@ RESTART_WAIT_S = 0.2
 RESTART_WAIT_MAX_S = 5.0
 """Wait before a restart: doubles while a child dies young, never gives up."""
 
+SIBLINGS_WAIT_S = 3.0
 YOUNG_S = 10.0
 STOP_WAIT_S = 4.0
 
@@ -50,7 +51,6 @@ class Child:
     wait_s: float = RESTART_WAIT_S
     due_s: float = 0.0
     starts: int = 0
-    held: bool = False
 
 
 @dataclass
@@ -68,7 +68,8 @@ class Supervisor:
         self._heartbeat, beat = os.pipe()
         os.set_blocking(self._heartbeat, False)
         os.set_blocking(beat, False)
-        self._beat_s = time.monotonic()
+        self._beat_s = self._born_s = time.monotonic()
+        self._heard = False
         root = ["--state", str(self.folder.root), "--parent", str(os.getpid())]
         console_fd, controller_fd = self._console_end.fileno(), self._controller_end.fileno()
         self._add(
@@ -90,7 +91,7 @@ class Supervisor:
         self._listen_for_heartbeat(now_s)
         for child in self.children.values():
             if child.process is None:
-                if now_s >= child.due_s and not child.held:
+                if now_s >= child.due_s and self._may_start(child, now_s):
                     self._start(child, now_s)
             elif child.process.poll() is not None:
                 self._bury(child, now_s)
@@ -108,6 +109,11 @@ class Supervisor:
             _end(self.children[name].process)
             self.children[name].process = None
         self._lock.close()
+
+    def _may_start(self, child: Child, now_s: float) -> bool:
+        """Let the siblings wait for the controller's first sign of life: it makes the record."""
+        first = child.name == "controller" or self._heard
+        return first or now_s - self._born_s > SIBLINGS_WAIT_S
 
     def _start(self, child: Child, now_s: float) -> None:
         child.process = subprocess.Popen(
@@ -131,6 +137,7 @@ class Supervisor:
         try:
             if os.read(self._heartbeat, 4096):
                 self._beat_s = now_s
+                self._heard = True
         except BlockingIOError:
             pass
         process = self.children["controller"].process
