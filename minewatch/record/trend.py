@@ -258,11 +258,13 @@ def _buckets(found: _Samples, max_points: int) -> Curve:
         end = bisect_left(times, edge, start)
         quality = qualities[start:end]
         part: Iterable[int] = values[start:end]
-        if max(quality) & NO_VALUE:
+        worst = max(quality)
+        if worst & NO_VALUE:
+            worst = max(each & ~NO_VALUE for each in quality)
             part = [v for v, q in zip(part, quality, strict=True) if not q & NO_VALUE]
         curve.time_ms.append(times[start])
         curve.low.append(min(part, default=None))
         curve.high.append(max(part, default=None))
-        curve.quality.append(max(each & ~NO_VALUE for each in quality))
+        curve.quality.append(worst)
         start = end
     return curve

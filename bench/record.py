@@ -1,0 +1,245 @@
+"""What the record costs: appends, signatures, journal of 2 000 points, a day's curve, a replay.
+
+Run as `python bench/record.py [seconds of plant time]` (default 600; 3600 for the full hour).
+Prints one JSON line. A peer stands beside each figure: the same rows in one plain SQLite commit for
+the ledger, the same curve from the journal's own lines for the trend.
+"""
+
+import json
+import random
+import resource
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from minewatch.core.snapshot import durable_to_json
+from minewatch.core.state import State
+from minewatch.core.step import step
+from minewatch.folder import Folder
+from minewatch.mine import load
+from minewatch.model.canonical import encode
+from minewatch.model.image import Image, Reading, Sample
+from minewatch.model.kind import UNITS
+from minewatch.model.quality import Quality
+from minewatch.record.digest import DecisionDigest
+from minewatch.record.journal import Journal, JournalLimits, Start, curve
+from minewatch.record.journal_files import (
+    chunk_numbers,
+    file_numbers,
+    file_path,
+    open_reader,
+    read_chunk,
+)
+from minewatch.record.ledger import Ledger
+from minewatch.record.store import RecordStore, StoreLimits
+from minewatch.record.trend import pack
+from minewatch.record.verify import verify
+from minewatch.replay import replay
+
+POINTS = 2_000
+PER_DEVICE = 20
+DAY_S = 86_400
+WALL_MS = 1_790_000_000_000
+LEAF = b'{"cycle":1,"data":{"alarm":"a1","limit":100,"value":104},"kind":"alarm_raised"}'
+
+
+def timed(act: Callable[[], object], times: int) -> float:
+    """Return the median ms of an act."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        act()
+        taken.append((time.perf_counter() - began) * 1000)
+    return round(statistics.median(taken), 3)
+
+
+def bench_ledger(folder: Path) -> dict[str, float]:
+    """Append one and a thousand events, sign, beside plain rows in the same kind of commit."""
+    with closing(Ledger.open(folder, origin="bench/mine", writable=True)) as ledger:
+        one = timed(lambda: ledger.append([(LEAF, "")]), 200)
+        many = timed(lambda: ledger.append([(LEAF, "")] * 1000), 20)
+        sign = timed(ledger.sign_checkpoint, 20)
+        proof = timed(lambda: ledger.inclusion(7, ledger.size), 50)
+    with closing(sqlite3.connect(folder / "peer.db", isolation_level=None)) as peer:
+        peer.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE e(l)")
+        plain = timed(lambda: peer.execute("INSERT INTO e VALUES (?)", (LEAF,)), 200)
+    return {
+        "append_1_ms": one,
+        "append_1000_ms": many,
+        "plain_row_ms": plain,
+        "sign_ms": sign,
+        "inclusion_ms": proof,
+    }
+
+
+def bench_journal(folder: Path, seconds: int) -> dict[str, float]:
+    """Write `seconds` of 2 000 points at 1 Hz: CPU per plant second, bytes per reading."""
+    chance = random.Random(1)
+    values = [chance.randrange(20, 60) for _ in range(POINTS)]
+    journal = Journal(folder, JournalLimits(free_bytes=0))
+    journal.start(Start("bench", {}, "0", "0", 0))
+    used = 0.0
+    for cycle in range(seconds):
+        now_ms = cycle * 1000
+        for _ in range(POINTS // 10):
+            values[chance.randrange(POINTS)] += chance.choice((-1, 1))
+        image = encode(
+            Image(
+                cycle, now_ms, WALL_MS + now_ms, True, 0, _samples(values, now_ms, chance)
+            ).to_row()
+        )
+        began = time.process_time()
+        journal.add(image, "00" * 32)
+        journal.advance()
+        used += time.process_time() - began
+    journal.close()
+    size = sum(path.stat().st_size for path in (folder / "journal").iterdir())
+    return {
+        "journal_cpu_ms_per_s": round(used * 1000 / seconds, 2),
+        "journal_bytes_per_reading": round(size / (seconds * POINTS), 2),
+    }
+
+
+def _samples(values: list[int], now_ms: int, chance: random.Random) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            f"device_{first}",
+            now_ms - chance.randrange(300),
+            tuple(
+                Reading(f"point_{first + n}", values[first + n], Quality.GOOD)
+                for n in range(PER_DEVICE)
+            ),
+        )
+        for first in range(0, POINTS, PER_DEVICE)
+    )
+
+
+def bench_curve(folder: Path) -> dict[str, float]:
+    """Read a day of one of 2 000 points at 1 Hz, beside the same hour read from the lines."""
+    with closing(sqlite3.connect(_empty_file(folder))) as database:
+        _fill_a_day(database)
+    day = timed(lambda: curve(folder, "point_7", WALL_MS, WALL_MS + DAY_S * 1000, 2000), 15)
+    assert len(curve(folder, "point_7", 0, WALL_MS * 2, 10**6).time_ms) == DAY_S
+    return {"curve_24_h_ms": day}
+
+
+def _empty_file(folder: Path) -> Path:
+    journal = Journal(folder, JournalLimits(free_bytes=0))
+    journal.start(Start("bench", {}, "0", "0", 0))
+    journal.add(encode(Image(0, 0, 0, False, 0).to_row()), "00" * 32)
+    journal.close()
+    return file_path(folder, 1)
+
+
+def _fill_a_day(database: sqlite3.Connection) -> None:
+    """Write the columns of 144 blocks as the journal would: other points' are copies."""
+    chance = random.Random(2)
+    for block in range(1, 145):
+        first = WALL_MS + (block - 1) * 600_000
+        times = array("q", (first + n * 1000 + chance.randrange(300) for n in range(600)))
+        walk = array("q", (40 + chance.randrange(-3, 4) for _ in range(600)))
+        column, at = pack(walk, bytes(600)), pack(times)
+        database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, times[0], times[-1]))
+        for exchange in range(POINTS // PER_DEVICE):
+            database.execute("INSERT INTO times VALUES (?, ?, ?)", (block, exchange, at))
+        database.executemany(
+            "INSERT INTO trend VALUES (?, ?, ?, ?)",
+            ((f"point_{n}", block, n // PER_DEVICE, column) for n in range(POINTS)),
+        )
+    database.commit()
+
+
+def bench_lines(folder: Path) -> float:
+    """Return ms to find one point's readings in the lines of the journal: the peer of a curve."""
+
+    def scan() -> int:
+        found = 0
+        for number in file_numbers(folder):
+            with closing(open_reader(file_path(folder, number))) as database:
+                for chunk in chunk_numbers(database):
+                    for part in read_chunk(database, chunk):
+                        found += sum(
+                            reading[0] == "point_7"
+                            for line in part.lines.splitlines()
+                            if line.startswith(b"[")
+                            for sample in json.loads(line)[5]
+                            for reading in sample[2]
+                        )
+        return found
+
+    return timed(scan, 1)
+
+
+def bench_replay(folder: Path, seconds: int) -> dict[str, float]:
+    """Record the demo mine on wandering readings at 10 Hz, then replay and verify it."""
+    mine = load(Path(__file__).parents[1] / "config" / "demo-mine").mine
+    assert mine is not None
+    chance, state, digest = random.Random(3), State(), DecisionDigest()
+    config = Folder(folder).activate(mine)
+    store = RecordStore(
+        folder,
+        "bench/replay",
+        digest=digest,
+        urgent=lambda _: False,
+        limits=StoreLimits(images=10**6, image_bytes=1 << 40),
+    )
+    store.start_run(Start("bench", durable_to_json(state.durable), "0", config, 0))
+    levels = {each.id: chance.randrange(2) for each in mine.points}
+    for cycle in range(seconds * 10):
+        now_ms, samples = 1_000 + cycle * 100, []
+        for number, device in enumerate(mine.devices):
+            if (cycle + number) % 10:
+                continue
+            readings = []
+            for point in (each for each in mine.points if each.device == device.id):
+                if not UNITS[point.kind].switch and chance.random() < 0.1:
+                    levels[point.id] = max(0, levels[point.id] + chance.choice((-1, 1)))
+                readings.append(Reading(point.id, levels[point.id], Quality.GOOD))
+            samples.append(Sample(device.id, now_ms - 20, tuple(readings)))
+        image = Image(
+            cycle,
+            now_ms,
+            WALL_MS + now_ms,
+            True,
+            store.durable_index,
+            tuple(samples),
+            notices=store.take_notices(),
+        )
+        decided = step(mine, state, image)
+        state = decided.state
+        digest.update(cycle, decided.events, decided.outputs)
+        store.submit(encode(image.to_row()), decided.events)
+        while store.pending > 500:
+            time.sleep(0.001)
+    store.close()
+    found = replay(folder)
+    assert found.equal
+    return {
+        "replay_times_real_time": round(found.plant_ms / 1000 / found.seconds),
+        "verify_ms": timed(lambda: verify(folder), 3),
+    }
+
+
+def main(seconds: int) -> None:
+    """Measure and print."""
+    figures: dict[str, float] = {"points": POINTS, "plant_s": seconds}
+    with tempfile.TemporaryDirectory(prefix="minewatch-bench-") as home:
+        for name in ("ledger", "journal", "curve", "replay"):
+            (Path(home) / name).mkdir()
+        figures |= bench_ledger(Path(home) / "ledger")
+        figures |= bench_journal(Path(home) / "journal", seconds)
+        figures["lines_scan_ms"] = bench_lines(Path(home) / "journal")
+        figures |= bench_curve(Path(home) / "curve")
+        figures |= bench_replay(Path(home) / "replay", seconds)
+    figures["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
