@@ -1,12 +1,17 @@
 """A whole house lives, loses its processes one by one, and never its decisions."""
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from minewatch.record.ledger import Ledger
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -31,6 +36,48 @@ def _all_good(house: Any) -> bool:
 def _outputs(house: Any) -> dict[str, bool]:
     outputs: dict[str, bool] = house.plant.do("status")["outputs"]
     return outputs
+
+
+class County:
+    """A subscriber to the event stream: what came, by number, and whether a number changed."""
+
+    def __init__(self, port: int) -> None:
+        self.leaves: dict[int, str] = {}
+        self.contradictions: list[int] = []
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.on_message = self._take
+        client.connect("127.0.0.1", port)
+        client.subscribe("minewatch/v1/+/+/event", qos=1)
+        client.loop_start()
+
+    def _take(self, _client: Any, _data: Any, message: Any) -> None:
+        body = json.loads(message.payload)
+        if self.leaves.setdefault(body["seq"], body["leaf"]) != body["leaf"]:
+            self.contradictions.append(body["seq"])
+
+
+def test_nothing_published_is_missing_from_the_ledger(
+    house: Any, waiting: Callable[..., Any]
+) -> None:
+    """Kill the controller three times in a trip: what the county holds is what the ledger holds."""
+    house.start_simulator("normal-shift")
+    house.start_broker()
+    county = waiting(lambda: County(house.mqtt_port), 10, "the broker listens")
+    house.start()
+    for value in (1.6, 0.2, 1.7):
+        house.plant.do("set_value", point="12301_T1", value=value)
+        known = len(county.leaves)
+        waiting(lambda known=known: len(county.leaves) > known, 20, "something is published")
+        os.kill(house.pid("controller"), signal.SIGKILL)
+        waiting(lambda: _all_good(house), 10, "polling is back")
+    size = house.frame().body["durable_index"]
+    waiting(lambda: len(county.leaves) >= size, 20, "everything durable is published")
+    ledger = Ledger.open(house.folder.root, origin="", writable=False)
+    kept = {entry.index + 1: entry.leaf.decode() for entry in ledger.entries(0, size)}
+    ledger.close()
+
+    assert county.contradictions == []
+    assert {key: leaf for key, leaf in county.leaves.items() if key <= size} == kept
 
 
 def test_a_killed_controller_comes_back_with_latches_and_people(
