@@ -50,8 +50,8 @@ class Curve:
 class _Samples:
     """Samples of one point, in the order of the journal."""
 
-    times: array[int] = field(default_factory=lambda: array("q"))
-    values: array[int] = field(default_factory=lambda: array("q"))
+    times: list[int] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
     qualities: bytearray = field(default_factory=bytearray)
     damaged: int = 0
 
@@ -143,7 +143,7 @@ def pack(values: array[int], qualities: bytes | bytearray = b"") -> bytes:
     return zlib.compress(_HEAD.pack(code.encode(), first, len(values)) + planes + qualities)
 
 
-def unpack(data: bytes) -> tuple[array[int], bytes]:
+def unpack(data: bytes) -> tuple[list[int], bytes]:
     """Return (values, qualities) that `pack` wrote; zlib.error or ValueError where damaged."""
     raw = zlib.decompress(data)
     if len(raw) < _HEAD.size:
@@ -151,7 +151,7 @@ def unpack(data: bytes) -> tuple[array[int], bytes]:
     code, first, count = _HEAD.unpack_from(raw)
     width = {b"i": 4, b"q": 8}.get(code, 0)
     if not count or not width:
-        return array("q"), b""
+        return [], b""
     steps_end = _HEAD.size + width * (count - 1)
     planes = raw[_HEAD.size : steps_end]
     joined = bytearray(len(planes))
@@ -159,7 +159,7 @@ def unpack(data: bytes) -> tuple[array[int], bytes]:
         joined[at::width] = planes[at * (count - 1) : (at + 1) * (count - 1)]
     steps = array(code.decode())
     steps.frombytes(joined)
-    return array("q", accumulate(steps, initial=first)), raw[steps_end:]
+    return list(accumulate(steps, initial=first)), raw[steps_end:]
 
 
 def curve(
@@ -233,8 +233,8 @@ def _in_range(found: _Samples, from_ms: int, to_ms: int) -> _Samples:
     if any(map(operator.gt, times, times[1:])):
         order = sorted(range(len(times)), key=times.__getitem__)
         found = _Samples(
-            array("q", (times[n] for n in order)),
-            array("q", (found.values[n] for n in order)),
+            [times[n] for n in order],
+            [found.values[n] for n in order],
             bytearray(found.qualities[n] for n in order),
             found.damaged,
         )
@@ -249,7 +249,7 @@ def _buckets(found: _Samples, max_points: int) -> Curve:
     if len(times) <= max_points:
         pairs = zip(values, qualities, strict=True)
         plain = [None if quality & NO_VALUE else value for value, quality in pairs]
-        return Curve(list(times), plain, plain, [q & ~NO_VALUE for q in qualities], found.damaged)
+        return Curve(times, plain, plain, [q & ~NO_VALUE for q in qualities], found.damaged)
     curve = Curve([], [], [], [], found.damaged)
     width = -(-(times[-1] - times[0] + 1) // max_points)
     start = 0

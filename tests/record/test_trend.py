@@ -31,7 +31,7 @@ def test_columns_round_trip(values: list[int], narrow: bool) -> None:
     column = array("q", [each >> 40 for each in values] if narrow else [v >> 1 for v in values])
     qualities = bytes(each & 0xFF for each in values)
     found, found_qualities = unpack(pack(column, qualities))
-    assert found == column
+    assert found == list(column)
     assert found_qualities == qualities
 
 
