@@ -33,6 +33,10 @@ QUIET_MARGIN_US = 20_000
 MUTE_FAILURES = 3
 """Timeouts in a row without one good answer after which a TCP connection is opened anew."""
 
+STARTING = "starting"
+STARTING_US = 100_000
+"""Until the runner has said how the first opening went, nothing is known and nothing is said."""
+
 SPIN_US = 1_000
 """The shortest sleep between two turns that had nothing to ask."""
 
@@ -83,7 +87,7 @@ class Line:
         self._wanted: tuple[Levels, int] | None = None
         self._urged: tuple[frozenset[str], int] = (frozenset(), 0)
         self._urged_now = self._urged
-        self._up, self._error, self._since_us, self._last_us = False, "starting", 0, 0
+        self._up, self._error, self._since_us, self._last_us = False, STARTING, 0, 0
         self._exchanges = self._failures = self._violations = self._mute = 0
         self._meter = LoadMeter()
 
@@ -142,6 +146,8 @@ class Line:
 
     def _turn(self, now_us: int) -> Turn:
         if not self._connected:
+            if self._error == STARTING:
+                return Turn(None, now_us + STARTING_US, reconnect=False)
             return Turn(None, self._schedule.fail_due(now_us), reconnect=False)
         if self._job is not None:
             if now_us < self._deadline_us:
@@ -313,6 +319,6 @@ class Line:
             self._envelope.reset()
 
     def _is_down(self, why: str, now_us: int) -> None:
-        if self._up or self._error == "starting":
+        if self._up or self._error == STARTING:
             self._since_us = now_us
         self._up, self._error = False, why

@@ -194,6 +194,20 @@ def test_a_line_that_is_down_fails_its_points_at_every_scan(kit: SimpleNamespace
     assert (status.up, status.error, status.since_us) == (False, "closed", 2_500_000)
 
 
+def test_nothing_is_said_before_the_first_opening(kit: SimpleNamespace) -> None:
+    """A line that is just starting has neither values nor faults; a failed opening has faults."""
+    mine = kit.one_bus(TCP)
+    line = Line(mine, mine.buses[0], writes=False)
+    line.poll(1_000_000)
+    early = line.take().samples
+
+    line.lost(1_500_000, "connect")
+    line.poll(1_500_000)
+
+    assert early == ()
+    assert {r.quality for s in line.take().samples for r in s.readings} == {Quality.COMM_FAULT}
+
+
 def test_a_mute_connection_is_opened_anew(kit: SimpleNamespace) -> None:
     """A half-open TCP connection is given up after three timeouts, and the line says so."""
     virtual, _ = head_line(kit)
