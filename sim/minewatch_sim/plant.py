@@ -64,6 +64,7 @@ class Plant:
         self._proofs = {each.proof: each for each in mine.outputs if each.proof}
         self._sounding: set[str] = set()
         self._reached: dict[str, bool] = {}
+        self._unread: set[str] = set()
         self._trips = [(p, p.limits.trip) for p in mine.points if p.limits.trip is not None]
         if scenario.recorded is not None:
             self.series[scenario.recorded.point] = Series(scenario.recorded)
@@ -99,7 +100,13 @@ class Plant:
         return _units(point, self.air.value(point))
 
     def was_read(self, point_id: str) -> None:
-        """Say that a device has sent a point; a recorded series goes on by it."""
+        """Say that a device has sent a point; a recorded series goes on by it.
+
+        The first read after a point reached its trip value is logged: until then a master waited.
+        """
+        if point_id in self._unread:
+            self._unread.discard(point_id)
+            self._write_log("read", point_id, self.value(self.mine.point(point_id)))
         if point_id in self.series:
             self.series[point_id].was_read()
 
@@ -194,6 +201,7 @@ class Plant:
             over = self.value(point) >= trip
             if over and not self._reached.get(point.id, False):
                 self._write_log("reached", point.id, self.value(point))
+                self._unread.add(point.id)
             self._reached[point.id] = over
 
     def _write_log(self, what: str, subject: str, value: int) -> None:

@@ -208,3 +208,14 @@ def test_lost_mouth_reads_do_not_change_truth(make_plant) -> None:
     assert plant.truth().total == 123
     assert sum(each.direction == 1 for each in heard) == 12
     assert sum(each.direction == -1 for each in heard) == 7
+
+
+def test_the_first_read_of_a_trip_value_is_stamped_once(make_plant) -> None:
+    """How long a master left a trip value unread stands in the log, once for each rise."""
+    plant = make_plant()
+    plant.was_read("12301_T1")
+    plant.force("12301_T1", 1.6)
+    for _ in range(3):
+        plant.was_read("12301_T1")
+    told = [(each.what, each.value) for each in plant.log if each.subject == "12301_T1"]
+    assert told == [("reached", 160), ("read", 160)]

@@ -54,12 +54,13 @@ class Plant:
 
 
 class House:
-    """One running house; `folder` is its state folder."""
+    """One running house; `folder` is its state folder, `config` the mine before its addresses."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.folder = Folder(scratch / "state")
         self.plant = Plant(scratch / "plant.sock")
+        self.config = ROOT / "config/demo-mine"
         self.mqtt_port = broker.free_port()
         self.page_port = broker.free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -72,7 +73,7 @@ class House:
     def start_simulator(self, scenario: str, speed: float = 1.0) -> None:
         """Start the mine and render a configuration on its addresses."""
         command = [sys.executable, "-m", "minewatch_sim.cli", "run", scenario, "--json"]
-        command += ["--config", str(ROOT / "config/demo-mine"), "--speed", str(speed)]
+        command += ["--config", str(self.config), "--speed", str(speed)]
         command += ["--control", str(self.scratch / "plant.sock")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         self.processes["simulator"] = process
@@ -91,7 +92,7 @@ class House:
     def start(self, **overrides: Any) -> None:
         """Start `minewatch run` and wait for its first frame."""
         rendered = write_config(
-            ROOT / "config/demo-mine",
+            self.config,
             self.scratch / "config",
             self.addresses,
             listen=f"127.0.0.1:{self.page_port}",
