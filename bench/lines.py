@@ -1,0 +1,183 @@
+"""What a request costs: our line and asyncio runner beside pymodbus's client, in the same run.
+
+A small server in a process of its own answers both. Figures are CPU seconds of the client per
+10 000 requests of ten registers. Ours decodes and checks ten values of each answer besides.
+
+    python bench/lines.py [seconds per measurement]
+"""
+
+import asyncio
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+
+from minewatch_drivers import device_file, modbus
+from minewatch_drivers.line import Line
+from minewatch_drivers.runners import open_runner
+from pymodbus.client import AsyncModbusTcpClient
+
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Bus, Device, Mine, Mode, Point
+from minewatch.ports import WallTime
+
+REGISTERS = 10
+UNITS = 8
+"""Units per line, all due all the time, so that a question follows each answer at once."""
+
+ROUNDS = 3
+TARGET = 0.5
+
+
+class _Clock:
+    def now_us(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+
+    def now_ms(self) -> int:
+        return self.now_us() // 1_000
+
+    def wall(self) -> WallTime:
+        return WallTime(0, trusted=False)
+
+
+class _Answers(asyncio.Protocol):
+    """Answers every question for input registers with zeros."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._buffer = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (frame := modbus.split_tcp(self._buffer)) is not None:
+            transaction, unit, pdu = frame
+            body = bytes((pdu[0], 2 * pdu[4])) + bytes(2 * pdu[4])
+            self._transport.write(modbus.tcp_frame(transaction, unit, body))
+
+
+def _serve(port: Connection) -> None:
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(_Answers, "127.0.0.1", 0)
+        port.send(server.sockets[0].getsockname()[1])
+        while not port.poll():
+            await asyncio.sleep(0.2)
+
+    asyncio.run(serve())
+
+
+def _model() -> device_file.DeviceModel:
+    signal = {"table": "input", "type": "u16", "kind": "carbon_monoxide", "low": "0", "high": "9"}
+    return device_file.build(
+        "bench",
+        "bench",
+        {
+            "device": {"identity": "x", "maker": "x", "maturity": "beta", "source": "x"},
+            "signals": {f"s{n}": {**signal, "address": n} for n in range(REGISTERS)},
+            "frames": [{"source": "x", "request": "01", "reply": "01"}],
+        },
+    )
+
+
+def _mine(port: int) -> Mine:
+    bus = Bus("line", f"tcp://127.0.0.1:{port}", scan_ms=1, timeout_ms=2000)
+    units = range(1, UNITS + 1)
+    points = tuple(
+        Point(f"p{u}_{n}", "", Kind.CARBON_MONOXIDE, "z", f"d{u}", f"s{n}", "record_only")
+        for u in units
+        for n in range(REGISTERS)
+    )
+    return Mine(
+        code="0" * 12,
+        name="bench",
+        county="0" * 6,
+        language="en",
+        gas_class="low",
+        capacity_10kt=1,
+        severe=False,
+        mode=Mode.MONITOR,
+        headcount_limit=1,
+        headcount_citation="",
+        profile="bench",
+        zones=(),
+        buses=(bus,),
+        devices=tuple(Device(f"d{unit}", "line", unit, "bench") for unit in units),
+        points=points,
+    )
+
+
+async def _ours(port: int, connections: int, seconds: float) -> int:
+    """Run that many lines for `seconds`; returns the number of answered requests."""
+    mine = _mine(port)
+    lines = [Line(mine, mine.buses[0], writes=False) for _ in range(connections)]
+    runners = [open_runner(line, line.bus, _Clock(), line.take) for line in lines]
+    for runner in runners:
+        await runner.start()
+    await asyncio.sleep(seconds)
+    for runner in runners:
+        await runner.stop()
+    return sum(line.status().exchanges for line in lines)
+
+
+async def _theirs(port: int, connections: int, seconds: float) -> int:
+    """Run that many pymodbus clients for `seconds`; returns the number of answered requests."""
+    clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for _ in range(connections)]
+    for client in clients:
+        await client.connect()
+    end = time.monotonic() + seconds
+
+    async def read(client: AsyncModbusTcpClient) -> int:
+        done = 0
+        while time.monotonic() < end:
+            reply = await client.read_input_registers(0, count=REGISTERS, device_id=1)
+            done += len(reply.registers) == REGISTERS
+        return done
+
+    counts = await asyncio.gather(*(read(client) for client in clients))
+    for client in clients:
+        client.close()
+    return sum(counts)
+
+
+def _cost(measure: Callable[[], Awaitable[int]]) -> tuple[float, float]:
+    """Return (CPU seconds per 10 000 requests, requests per second)."""
+
+    async def run() -> int:
+        return await measure()
+
+    cpu, wall = time.process_time(), time.monotonic()
+    requests = asyncio.run(run())
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    return cpu / requests * 10_000, requests / wall
+
+
+def main() -> None:
+    """Measure one and sixteen connections, ours and theirs in turn."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    made = _model()
+    device_file.load = lambda _: made  # type: ignore[assignment]
+    near, far = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(far,), daemon=True)
+    server.start()
+    port = near.recv()
+    print(f"{os.cpu_count()} cores, {REGISTERS} registers, {ROUNDS} rounds of {seconds} s")
+    for connections in (1, 16):
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            ours.append(_cost(lambda n=connections: _ours(port, n, seconds)))  # type: ignore[misc]
+            theirs.append(_cost(lambda n=connections: _theirs(port, n, seconds)))  # type: ignore[misc]
+        for name, costs in (("line + runner", ours), ("pymodbus async", theirs)):
+            cpu = statistics.median(cost for cost, _ in costs)
+            rate = statistics.median(rate for _, rate in costs)
+            print(f"{connections:3} connections  {name:15} {cpu:6.3f} s/10 000  {rate:7.0f} req/s")
+        ratio = statistics.median(a[0] / b[0] for a, b in zip(ours, theirs, strict=True))
+        print(f"{connections:3} connections  ratio {ratio:.2f} (aim at 16: at most {TARGET})")
+    near.send(None)
+    server.join(5)
+
+
+if __name__ == "__main__":
+    main()
