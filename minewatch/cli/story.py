@@ -62,6 +62,7 @@ class Story:
         self._speed = speed
         self._text = Catalogue.load("zh-CN"), Catalogue.load("en")
         self._stopping = threading.Event()
+        self._people = 0
         self._killed_run = ""
         self._killed_s = 0.0
         self._started_s = time.monotonic()
@@ -99,7 +100,7 @@ class Story:
 
     def _script(self) -> list[Beat]:
         return [
-            Beat("story.normal", _all_good, self._calibrate_later),
+            Beat("story.normal", self._normal, self._calibrate_later),
             Beat("story.cage", self._cage),
             Beat("story.calibration", lambda f: _entry(f, "calibrations", CALIBRATED)),
             Beat("story.pre_alarm", lambda f: _level(f, 1)),
@@ -141,9 +142,16 @@ class Story:
             os.kill(process.pid, signal.SIGKILL)
             self._caption("story.killed")
 
+    def _normal(self, frame: Frame) -> Fields | None:
+        fields = _all_good(frame)
+        if fields is not None:
+            self._people = fields["people"]
+        return fields
+
     def _cage(self, frame: Frame) -> Fields | None:
-        """Doubt after the count was once exact: the cage, not the first minute of a house."""
-        return _doubt(frame) if self._beats[0].told else None
+        """Doubt after the count was once exact and has grown: the cage has brought its people."""
+        fields = _doubt(frame)
+        return fields if fields and self._people and fields["lo"] > self._people else None
 
     def _is_back(self, frame: Frame) -> Fields | None:
         run = str(frame.body.get("run", ""))
