@@ -45,9 +45,11 @@ def verify(
     report = Report(state_folder)
     facts = LedgerFacts()
     try:
+        # The text comes first: in a running house the database always has at least as much.
+        text = _read(folder / CHECKPOINTS_FILE)
         with open_evidence(folder / "ledger.db") as database:
             stored = _stored_notes(report, database)
-            heads = _checked_heads(report, folder, stored, checkpoints, key)
+            heads = _checked_heads(report, folder, (text, stored), checkpoints, key)
             _check_origin(report, database)
             facts = LedgerCheck(report, database, heads, progress).run()
     except (*DATABASE_ERRORS, OSError) as error:
@@ -76,7 +78,11 @@ def _stored_notes(report: Report, database: sqlite3.Connection) -> list[bytes]:
 
 
 def _checked_heads(
-    report: Report, folder: Path, stored: list[bytes], outside: Path | None, key: str | None
+    report: Report,
+    folder: Path,
+    copies: tuple[bytes, list[bytes]],
+    outside: Path | None,
+    key: str | None,
 ) -> list[Checkpoint]:
     """Return every checkpoint with a good signature; say what is wrong with the others."""
     try:
@@ -87,7 +93,8 @@ def _checked_heads(
         report.add("key_unreadable", reason=str(error)[:200])
         return []
     report.origin = name
-    sources = [(CHECKPOINTS_FILE, _read(folder / CHECKPOINTS_FILE))]
+    text, stored = copies
+    sources = [(CHECKPOINTS_FILE, text)]
     if outside is not None:
         sources.append((outside.name, outside.read_bytes()))
     sources.append(("ledger.db", b"\n".join(stored)))
@@ -103,7 +110,7 @@ def _checked_heads(
                 report.add("checkpoint_unsigned", file=file, size=head.size, start=piece.start)
             else:
                 heads[head.note] = head
-    _compare_copies(report, sources[0][1], stored)
+    _compare_copies(report, text, stored)
     report.checkpoints = len(heads)
     return list(heads.values())
 
@@ -115,15 +122,13 @@ def _check_origin(report: Report, database: sqlite3.Connection) -> None:
 
 
 def _compare_copies(report: Report, text: bytes, stored: list[bytes]) -> None:
-    """Both copies of the checkpoints must be the same; a crash may cut the newest one short."""
+    """Both copies must be the same; the newest may be in the database alone, for a moment."""
     listed = {p.checkpoint.note.encode() for p in parse_notes(text) if p.checkpoint is not None}
     for note in stored[:-1]:
         if note not in listed:
             report.add("checkpoint_missing", file=CHECKPOINTS_FILE, size=_size(note))
-    newest = _size(stored[-1]) if stored else -1
     for note in sorted(listed - set(stored), key=_size):
-        if _size(note) <= newest:
-            report.add("checkpoint_missing", file="ledger.db", size=_size(note))
+        report.add("checkpoint_missing", file="ledger.db", size=_size(note))
 
 
 def _size(note: bytes) -> int:

@@ -1,14 +1,17 @@
 """`verify` and `replay` on the command line: words in both languages, JSON, exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from minewatch import record
 from minewatch.cli import exit_codes
 from minewatch.cli.record import replay, verify
 from minewatch.record.ledger import Ledger
+from minewatch.text import Catalogue
 
 
 @pytest.fixture
@@ -61,3 +64,13 @@ def test_nothing_there(tmp_path: Path, verb: object) -> None:
     """An empty folder is unreadable, not whole: 74."""
     ran = CliRunner().invoke(verb, [str(tmp_path)])  # type: ignore[arg-type]
     assert ran.exit_code == exit_codes.IO_ERROR
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+def test_every_finding_has_words(lang: str) -> None:
+    """Each code that the verification can find is a sentence of the catalogue."""
+    catalogue = Catalogue.load(lang)
+    sources = "".join(path.read_text() for path in Path(record.__file__).parent.glob("*.py"))
+    codes = set(re.findall(r"report\.add\(\s*\"(\w+)\"", sources))
+    assert len(codes) > 15
+    assert [code for code in codes if f"verify.{code}" not in catalogue] == []

@@ -39,8 +39,9 @@ def _campaign(
         _flip(work / file, place, mask)
         differs = contents(work) != whole
         changed += differs
-        for log in (*work.glob("*/*-wal"), *work.glob("*/*-shm")):
-            log.unlink()
+        for log in work.glob("*/*.db-*"):
+            if not (record / log.relative_to(work)).exists():
+                log.unlink()
         where = f"{file} byte {place} ^ {mask:#x}"
         if differs:
             assert verify(work).findings, f"{where} was not found"
@@ -58,9 +59,56 @@ def test_flips_found(
     stand_alone: ModuleType,
 ) -> None:
     """A sample of flips over the whole file, seeded: what changes a record never passes."""
-    each = (sound_record / file).stat().st_size // 250
+    each = (sound_record / file).stat().st_size // (40 if file.endswith("txt") else 150)
     copy = tmp_path / "copy"
     assert _campaign(sound_record, copy, file, each, (contents, stand_alone)) > 10
+
+
+@pytest.mark.parametrize("file", ["ledger/ledger.db-wal", "journal/000001.db-wal"])
+def test_flips_in_a_log_found(
+    killed_record: Path, tmp_path: Path, file: str, contents: Contents, stand_alone: ModuleType
+) -> None:
+    """The same in write-ahead logs that a killed process left beside its files."""
+    each = (killed_record / file).stat().st_size // 80
+    copy = tmp_path / "copy"
+    assert _campaign(killed_record, copy, file, each, (contents, stand_alone)) > 10
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [
+        ("ledger/ledger.db", 0.0),
+        ("ledger/ledger.db", 0.3),
+        ("ledger/ledger.db", 0.9),
+        ("journal/000001.db", 0.0),
+        ("journal/000001.db", 0.5),
+    ],
+)
+def test_lost_log_found(
+    killed_record: Path, tmp_path: Path, file: str, kept: float, stand_alone: ModuleType
+) -> None:
+    """A log that was cut short or deleted takes signed entries with it, and that is found."""
+    copy = tmp_path / "copy"
+    shutil.copytree(killed_record, copy)
+    log = copy / f"{file}-wal"
+    if kept:
+        log.write_bytes(log.read_bytes()[: int(log.stat().st_size * kept)])
+    else:
+        log.unlink()
+    assert verify(copy).findings
+    assert stand_alone.main([str(copy)]) == 1
+
+
+@pytest.mark.parametrize("file", ["ledger/checkpoints.txt", "journal/000001.db"])
+def test_lost_file_found(
+    sound_record: Path, tmp_path: Path, file: str, stand_alone: ModuleType
+) -> None:
+    """A file of the record that is gone is found, not taken for an empty one."""
+    copy = tmp_path / "copy"
+    shutil.copytree(sound_record, copy)
+    (copy / file).unlink()
+    assert verify(copy).findings
+    assert stand_alone.main([str(copy)]) == 1
 
 
 @pytest.mark.nightly
