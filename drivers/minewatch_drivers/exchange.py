@@ -7,6 +7,7 @@ CRC. An envelope keeps no time; the line does.
 from dataclasses import dataclass
 
 from minewatch_drivers import modbus
+from minewatch_drivers.modbus import TCP_HEADER
 
 EXCHANGE_BYTES_MAX = 2048
 """More bytes than this between two questions is a flood, never an answer."""
@@ -113,7 +114,16 @@ class TcpEnvelope:
         self._bytes += len(data)
         if self._bytes > EXCHANGE_BYTES_MAX:
             raise StreamError("flood")
+        if not self._buffer and len(data) > TCP_HEADER.size:
+            transaction, protocol, length, unit = TCP_HEADER.unpack_from(data)
+            exchange = self._exchange
+            whole = len(data) == length + 6 and protocol == 0
+            if whole and transaction == self._transaction and exchange is not None:
+                return exchange.check(unit, data[7:])
         self._buffer += data
+        return self._from_buffer()
+
+    def _from_buffer(self) -> bytes | None:
         while True:
             try:
                 frame = modbus.split_tcp(self._buffer)

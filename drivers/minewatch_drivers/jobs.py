@@ -6,11 +6,14 @@ It knows when it is due; the line decides whose turn it is.
 
 import struct
 from collections import deque
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from minewatch.model.image import ReadBack, Reading, Sample, Sighting
 from minewatch.model.quality import Quality
 from minewatch_drivers import modbus
+from minewatch_drivers.codec import Decoder
 from minewatch_drivers.exchange import Exchange
 from minewatch_drivers.plan import Block
 
@@ -22,6 +25,9 @@ STILL_MIN_US = 5_000_000
 
 KEPT_MAX = 20_000
 """Samples or read-backs kept for a controller that does not take them; the oldest go first."""
+
+REMEMBERED_MAX = 512
+"""Readings remembered per signal, so that registers which say the same are decoded once."""
 
 SIGHTINGS_MAX = 2_000
 """Sightings kept; beyond that readers are not read any more and keep their own."""
@@ -69,7 +75,9 @@ _T = TypeVar("_T")
 
 
 def _drain(queue: deque[_T]) -> tuple[_T, ...]:
-    return tuple(queue.popleft() for _ in range(len(queue)))
+    if not queue:
+        return ()
+    return tuple([queue.popleft() for _ in range(len(queue))])
 
 
 class UnitState:
@@ -140,6 +148,10 @@ class Job(Protocol):
         ...
 
 
+_Remembered = tuple[str, Decoder, Callable[[Sequence[int]], Any], dict[Any, Reading]]
+"""Point, its decoder, what picks its registers out of a block, what they meant before."""
+
+
 class Poll:
     """The scan of one block. `first_us` is set while a retry is owed."""
 
@@ -160,7 +172,10 @@ class Poll:
         self._device = device
         self._outbox = outbox
         self._points = block.points
-        self._decoders = tuple(zip(block.points, block.decoders, strict=True))
+        self._decoders: tuple[_Remembered, ...] = tuple(
+            (point, decode, itemgetter(*sorted(words)), {})
+            for point, decode, words in zip(block.points, block.decoders, block.words, strict=True)
+        )
         self._sentinel = block.sentinel
         self._heartbeat = block.heartbeat
         self._lost = tuple(Reading(point, None, Quality.COMM_FAULT) for point in block.points)
@@ -188,11 +203,24 @@ class Poll:
         self.state.answered()
         self._advance(now_us)
         if self._points:
-            readings = tuple([Reading(point, *of(block)) for point, of in self._decoders])
+            readings = self._readings(block)
             if self.state.still(now_us):
                 readings = tuple([Reading(p, None, Quality.IMPLAUSIBLE) for p in self._points])
             self._outbox.samples.append(Sample(self._device, first_us // 1000, readings))
         return ""
+
+    def _readings(self, block: tuple[int, ...]) -> tuple[Reading, ...]:
+        """Decode each signal, or remember what the same registers meant before."""
+        readings = []
+        for point, decode, pick, known in self._decoders:
+            raw = pick(block)
+            reading = known.get(raw)
+            if reading is None:
+                if len(known) >= REMEMBERED_MAX:
+                    known.clear()
+                reading = known[raw] = Reading(point, *decode(block))
+            readings.append(reading)
+        return tuple(readings)
 
     def retry(self, first_us: int) -> bool:
         """Ask once more unless the unit is known to be dead or this was the second try."""

@@ -20,7 +20,10 @@ BITS_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One question of a scan and how to read its answer; offsets count from `address`."""
+    """One question of a scan and how to read its answer; offsets count from `address`.
+
+    `words` holds, for each decoder, the offsets that it looks at.
+    """
 
     exchange: Exchange
     table: Table
@@ -28,6 +31,7 @@ class Block:
     count: int
     points: tuple[str, ...]
     decoders: tuple[Decoder, ...]
+    words: tuple[frozenset[int], ...]
     sentinel: tuple[int, int] | None
     heartbeat: int | None
 
@@ -131,6 +135,7 @@ def _block(device: Device, model: DeviceModel, span: _Span) -> Block:
         count=count,
         points=tuple(name for name, _, _ in span.points),
         decoders=tuple(decoder(s, span.table, span.first, p.kind) for _, s, p in span.points),
+        words=tuple(frozenset(a - span.first for a in needs(s)) for _, s, _ in span.points),
         sentinel=None if sentinel is None or marked is None else (marked, sentinel.expected),
         heartbeat=_offset(span, heartbeat.at) if heartbeat is not None else None,
     )

@@ -18,6 +18,9 @@ GATE_WITHOUT_HEARTBEAT_US = 10_000_000
 """How often an identity block of its own is read where nothing has failed."""
 
 ACKNOWLEDGE_WAIT_US = 50_000
+SPREAD_MAX_US = 1_000_000
+"""Scans of a line are spread over their period, at most over this time."""
+
 OVERDUE_US = 4_000_000
 """A line that noise keeps from asking for this long has no values."""
 
@@ -42,14 +45,20 @@ class Schedule:
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
 
     def restart(self, now_us: int) -> None:
-        """A new connection: every unit is unproven, everything is due, nothing is written."""
+        """A new connection: every unit is unproven, everything is due, nothing is written.
+
+        Each scan is due since a time of its own, and keeps that phase: otherwise all of a line,
+        and all lines of a house, would be asked in one burst every period and wait for each other.
+        """
         for state in self._states:
             state.reset()
-        for scan in self._scans:
-            scan.due_us = now_us
-            scan.first_us = None
         for reader in self._readers:
             reader.reset(now_us)
+        count = len(self._scans)
+        for place, scan in enumerate(self._scans, 1):
+            spread_us = min(scan.period_us, SPREAD_MAX_US)
+            scan.due_us = now_us - spread_us * (count - place) // count
+            scan.first_us = None
         for bank in self._banks:
             bank.reset(now_us)
 

@@ -53,11 +53,14 @@ async def test_tcp_comes_back_after_the_peer_was_away(kit: SimpleNamespace) -> N
     await line.runner.start()
     assert await until(lambda: last_quality(line) is Quality.GOOD)
 
+    dropped_us = kit.peers.CLOCK.now_us()
     peer.drop()
 
-    assert await until(lambda: line.line.status().error == "closed")
-    assert await until(lambda: peer.connections >= 2 and last_quality(line) is Quality.GOOD)
-    assert line.line.status().up
+    assert await until(lambda: peer.connections >= 2 and line.line.status().up)
+    assert await until(lambda: last_quality(line) is Quality.GOOD)
+    assert line.line.status().since_us > dropped_us
+    lost = {r.quality for s in line.samples for r in s.readings}
+    assert Quality.COMM_FAULT in lost
     await line.runner.stop()
     await peer.stop()
 
