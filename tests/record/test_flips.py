@@ -121,9 +121,9 @@ def test_every_byte_flipped(
     contents: Contents,
     stand_alone: ModuleType,
 ) -> None:
-    """One byte of every three, over the whole of every file."""
+    """One byte of every sixteen, over the whole of every file."""
     copy = tmp_path / "copy"
-    assert _campaign(sound_record, copy, file, 3, (contents, stand_alone)) > 100
+    assert _campaign(sound_record, copy, file, 16, (contents, stand_alone)) > 100
 
 
 def test_sound_record_passes(sound_record: Path, stand_alone: ModuleType) -> None:

@@ -21,7 +21,10 @@ WALL_MS = 1_790_000_000_000
 
 
 def _journal_of_a_day(folder: Path) -> None:
-    journal = Journal(folder, JournalLimits(free_bytes=0, part_ms=60_000, chunks_per_file=10_000))
+    limits = JournalLimits(
+        free_bytes=0, part_ms=600_000, chunk_ms=590_000, chunks_per_block=1, chunks_per_file=10_000
+    )
+    journal = Journal(folder, limits)
     journal.start(Start("run", {}, "0", "c", 0))
     for cycle in range(DAY_MS // EVERY_MS):
         now_ms = cycle * EVERY_MS
