@@ -28,6 +28,9 @@ BACKLOG_MAX = 1024 * 1024
 ANSWER_WITHIN_MS = 5000
 """A command whose event is not durable by then is answered `not_durable`: it may still act."""
 
+DEPTH_MAX = 16
+"""Lists and tables within each other in what a peer may send; nothing of ours is half as deep."""
+
 REPORTS = frozenset({"upload", "console"})
 
 log = logging.getLogger(__name__)
@@ -209,7 +212,7 @@ class Socket:
             self._refuse(peer, "malformed_command")
             return
         command_id = f"{peer.number}.{own_id}"[:64]
-        if command_id in self._waiting or _holds_float(arguments):
+        if command_id in self._waiting or not _is_recordable([*strings, arguments]):
             self._refuse(peer, "malformed_command")
             return
         if not peer.named:
@@ -222,7 +225,7 @@ class Socket:
 
     def _report(self, peer: Peer, message: dict[str, Any]) -> None:
         subject, data = message.get("subject"), message.get("data")
-        if subject not in REPORTS or not isinstance(data, dict) or _holds_float(data):
+        if subject not in REPORTS or not isinstance(data, dict) or not _is_recordable(data):
             self._refuse(peer, "malformed_report")
             return
         before = self._frames.reports.get(subject)
@@ -271,9 +274,15 @@ def _origin(writer: asyncio.StreamWriter) -> str:
     return f"local:{uid}"
 
 
-def _holds_float(value: Any) -> bool:
+def _is_recordable(value: Any, depth: int = DEPTH_MAX) -> bool:
+    """Say whether a leaf and a frame can hold it: no float, no half of a character, not too deep.
+
+    JSON may spell a lone surrogate as an escape; nothing could ever write it down as UTF-8.
+    """
     if isinstance(value, dict):
-        return any(map(_holds_float, value.values()))
+        return depth > 0 and all(_is_recordable([*each], depth - 1) for each in value.items())
     if isinstance(value, list):
-        return any(map(_holds_float, value))
-    return isinstance(value, float)
+        return depth > 0 and all(_is_recordable(each, depth - 1) for each in value)
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+    return not isinstance(value, float)

@@ -215,6 +215,8 @@ def _check_start(draft: "Draft", command: Command) -> Reasons:
     plan = draft.plan.points.get(point_id)
     if plan is None:
         return (f"unknown_point:{point_id}",)
+    if plan.is_switch:
+        return (f"not_a_gas_head:{point_id}",)
     opened = draft.durable.calibrations.open
     if point_id in opened:
         return ("in_calibration",)

@@ -24,7 +24,10 @@ class Deadline:
     def rebased(self, event: Event, last_ms: int) -> "Deadline":
         """Return the deadline on the clock of `event`, the first of a new run or after a step.
 
-        `last_ms` is the old clock's time at which the deadline was last known to stand.
+        `last_ms` is the old clock's time at which the deadline was last known to stand. Where the
+        clock went on, the silent time since then has passed as well; a wall clock put back gives
+        none of it back.
         """
-        remaining_ms = min(self.ms - last_ms, self.wall_ms - event.wall_ms)
+        spent_ms = max(last_ms, event.now_ms)
+        remaining_ms = min(self.ms - spent_ms, self.wall_ms - event.wall_ms)
         return Deadline(event.now_ms + remaining_ms, self.wall_ms)

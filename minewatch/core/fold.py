@@ -21,8 +21,12 @@ from minewatch.core import (
     withdrawal,
 )
 from minewatch.core.folding import Fold
+from minewatch.core.snapshot import durable_from_event
 from minewatch.core.state import Durable
 from minewatch.model.event import Event
+
+STATE_KIND = "state"
+"""The kind of event that holds a whole durable state (`snapshot.py`)."""
 
 _ROOMS: tuple[dict[str, Fold], ...] = (
     house.FOLDS,
@@ -56,8 +60,19 @@ def apply(durable: Durable, event: Event) -> Durable:
 
 
 def recover(events: Iterable[Event], start: Durable | None = None) -> Durable:
-    """Return what survives of a run: the fold of its events after `start` (from nothing)."""
-    durable = start if start is not None else Durable()
-    for event in events:
+    """Return what survives of a run: the fold of its events after `start`.
+
+    Without a `start` the events begin with the very first one of the ledger or with a `state`
+    event, which holds everything before itself.
+    """
+    left = iter(events)
+    if start is None:
+        first = next(left, None)
+        if first is None:
+            return Durable()
+        held = first.kind == STATE_KIND
+        start = durable_from_event(first) if held else apply(Durable(), first)
+    durable = start
+    for event in left:
         durable = apply(durable, event)
     return durable

@@ -23,7 +23,8 @@ GAP_MS = 2_000
 STEP_MS = 1_000
 CONSOLE_MS = 60_000
 FAULTS_MAX = 256
-"""At most so many faults stand at once (lines, disk, upload, page …); more are not told apart."""
+"""At most so many faults stand at once (lines, disk, upload, page …); more are not told apart,
+but for the few that have an alarm of their own: a failing ledger must always hold releases."""
 
 _ALARMED = frozenset({"ledger", "journal", "cycle", "upload"})
 """Faults of the house that raise a system-fault alarm; a lost line has its places' own."""
@@ -83,7 +84,7 @@ def begin(draft: "Draft", family: str, subject: str, said: Mapping[str, Any]) ->
     """Say once that something of the house is wrong."""
     key = f"{family}:{subject}" if subject else family
     faults = draft.durable.house.faults
-    if key in faults or len(faults) >= FAULTS_MAX:
+    if key in faults or (len(faults) >= FAULTS_MAX and family not in _ALARMED):
         return
     draft.emit("house_fault", family=family, said=_plain(said), subject=subject)
     if family in _ALARMED:

@@ -30,20 +30,13 @@ def _level(draft: "Draft", output: Output) -> bool:
         case OutputRole.POWER_CUT:
             return output.id not in draft.durable.interlock.held
         case OutputRole.SIREN | OutputRole.BROADCAST:
-            return is_touched(withdrawal.standing_zones(draft.durable), output)
+            return withdrawal.concerns(withdrawal.standing_zones(draft.durable), output)
         case OutputRole.HORN:
             return draft.volatile.alarms.horn
         case OutputRole.SURFACE_HORN:
             return "console" in draft.durable.house.faults
         case OutputRole.GATE:
             return _entry_permitted(draft)
-
-
-def is_touched(zones: tuple[str, ...], output: Output) -> bool:
-    """Say whether a withdrawal of these zones concerns who hears the output."""
-    return bool(zones) and (
-        "mine" in zones or any(each in zones for each in output.covers or (output.zone,))
-    )
 
 
 def _entry_permitted(draft: "Draft") -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from minewatch.core import alarm, points, withdrawal
 from minewatch.core.draft import Draft
 from minewatch.core.plan import DRIVEN, Plan, PointPlan, build
+from minewatch.core.start import SOUNDERS
 from minewatch.core.state import Durable, State
 from minewatch.core.step import Step
 from minewatch.model.alarm import AlarmKind
@@ -25,7 +26,7 @@ def rebase(old: Mine, new: Mine, state: State, image: Image) -> Step:
     the reasons. `outputs` is None: the next step says what is wanted.
     """
     plans = build(old), build(new)
-    reasons = tuple(dict.fromkeys(_reasons(*plans, state.durable)))
+    reasons = _reasons(*plans, state.durable)
     draft = Draft(old if reasons else new, state, image)
     if reasons:
         draft.emit(
@@ -50,13 +51,20 @@ def _clear_alarms_of(draft: Draft, sources: list[str]) -> None:
                 alarm.clear(draft, kind, source)
 
 
-def _reasons(old: Plan, new: Plan, durable: Durable) -> list[str]:
-    return [
+def refusals(old: Mine, new: Mine, durable: Durable) -> tuple[str, ...]:
+    """Return every reason why `new` may not take over from `old` in this state."""
+    return _reasons(build(old), build(new), durable)
+
+
+def _reasons(old: Plan, new: Plan, durable: Durable) -> tuple[str, ...]:
+    reasons = [
         *_changed_meanings(old, new),
         *_lost_outputs(old, new, durable),
         *_lowered_points(old, new, durable),
         *_lost_zones(new, durable),
+        *_lost_sounders(old, new, durable),
     ]
+    return tuple(dict.fromkeys(reasons))
 
 
 def _changed_meanings(old: Plan, new: Plan) -> list[str]:
@@ -77,7 +85,8 @@ def _changed_meanings(old: Plan, new: Plan) -> list[str]:
 def _lost_outputs(old: Plan, new: Plan, durable: Durable) -> list[str]:
     held = durable.interlock.held
     reasons = [f"output_latched:{each}" for each in sorted(held) if each not in new.guards]
-    if held and not DRIVEN[new.mine.mode] >= DRIVEN[old.mine.mode]:
+    ordered = held or durable.withdrawal.standing is not None
+    if ordered and not DRIVEN[new.mine.mode] >= DRIVEN[old.mine.mode]:
         reasons.append("mode_lowered")
     for output_id in sorted(held):
         before, after = old.driven.get(output_id), new.driven.get(output_id)
@@ -97,6 +106,7 @@ def _lowered_points(old: Plan, new: Plan, durable: Durable) -> list[str]:
         *interlock.bypasses,
         *durable.calibrations.open,
         *durable.points.over,
+        *_withdrawing(durable),
     }
     reasons = [f"point_in_use:{each}" for each in sorted(used) if each not in new.points]
     reasons += [
@@ -131,3 +141,24 @@ def _lost_zones(new: Plan, durable: Durable) -> list[str]:
         for each in withdrawal.standing_zones(durable)
         if each not in zones
     ]
+
+
+def _withdrawing(durable: Durable) -> set[str]:
+    """Return the points whose gas still forbids the all-clear."""
+    items = durable.alarms.items.values()
+    return {each.source for each in items if each.active and each.kind is AlarmKind.WITHDRAW}
+
+
+def _lost_sounders(old: Plan, new: Plan, durable: Durable) -> list[str]:
+    """Find what sounds for the standing withdrawal and would fall silent or stay on unowned."""
+    zones = withdrawal.standing_zones(durable)
+    reasons = []
+    for output_id, before in old.driven.items():
+        if before.role not in SOUNDERS or not withdrawal.concerns(zones, before):
+            continue
+        after = new.driven.get(output_id)
+        if after is None or not withdrawal.concerns(zones, after):
+            reasons.append(f"output_sounding:{output_id}")
+        elif (before.device, before.signal) != (after.device, after.signal):
+            reasons.append(f"output_moved:{output_id}")
+    return reasons

@@ -36,7 +36,8 @@ def decide(draft: "Draft") -> None:
     """Act on granted releases whose events are on disk; void those that no longer hold."""
     pending = draft.durable.interlock.pending
     for release_id in sorted(pending):
-        _act(draft, pending[release_id])
+        if release_id in draft.durable.interlock.pending:
+            _act(draft, pending[release_id])
     if draft.durable.points.over:
         _unlatch_over(draft)
     _drop_old_hand_values(draft)
@@ -79,10 +80,13 @@ def reasons_of(draft: "Draft", cause: Cause) -> list[str]:
 
 
 def _point_reasons(draft: "Draft", plan: PointPlan) -> list[str]:
-    """Return what speaks against a point: not GOOD, not below restore, not yet for 60 s."""
-    if fault.is_covered(draft, plan.id):
-        return []
+    """Return what speaks against a point: not GOOD, not below restore, not yet for 60 s.
+
+    Hand cover stands in for a dead head alone (practice 3): what a living head reads still counts.
+    """
     live = draft.live[plan.id]
+    if fault.is_covered(draft, plan.id) and not live.raw.raises:
+        return []
     bypass = draft.durable.interlock.bypasses.get(plan.id)
     if bypass is not None and draft.is_on_disk(bypass.index):
         return [] if fault.is_guarded(draft, plan.id) else [f"last_head:{plan.id}"]

@@ -6,18 +6,25 @@ contact that is open, or that does not answer, although nothing on disk holds it
 cause `controller_lost` over all such outputs, with one form. The first start of a new state folder
 is different in one point only: an open contact there is open because nothing ever closed it, so it
 is not latched; a contact that does not answer is. A feed that is merely off is no trip.
+
+A siren or broadcast that sounds although no withdrawal on disk orders it was ordered by the run
+before, whose last entries the disk never took: its withdrawal is raised again, and ends by two
+names like every other.
 """
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import interlock
+from minewatch.core import interlock, withdrawal
 from minewatch.model.mine import Output, OutputRole
 
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
 
 PROVING_MS = 2_000
+SOUNDERS = frozenset({OutputRole.SIREN, OutputRole.BROADCAST})
+_AFTER_A_RUN = frozenset({"crash", "clean"})
+"""Starts whose memory is the ledger alone; a gap or a reload has forgotten no order."""
 
 
 def observe(draft: "Draft") -> None:
@@ -34,6 +41,7 @@ def observe(draft: "Draft") -> None:
     lost = [each.id for each in outputs if _is_lost(draft, each, since_ms)]
     guards = sorted({point for each in lost for point in draft.plan.guards[each]})
     interlock.demand(draft, "controller_lost", "", guards, lost)
+    _keep_sounding(draft, since_ms)
     draft.update_volatile(house=replace(draft.volatile.house, proving_since_ms=None))
 
 
@@ -70,3 +78,23 @@ def _is_lost(draft: "Draft", output: Output, since_ms: int) -> bool:
     if read_back is None or read_back.sampled_ms < since_ms or read_back.energised is None:
         return True
     return not read_back.energised and draft.volatile.house.prior != "first"
+
+
+def _keep_sounding(draft: "Draft", since_ms: int) -> None:
+    """Raise the withdrawal of what sounds although nothing on disk orders it."""
+    if draft.volatile.house.prior not in _AFTER_A_RUN:
+        return
+    standing = withdrawal.standing_zones(draft.durable)
+    zones: set[str] = set()
+    for output in draft.plan.driven.values():
+        read_back = draft.volatile.interlock.read_backs.get(output.id)
+        if (
+            output.role in SOUNDERS
+            and read_back is not None
+            and read_back.sampled_ms >= since_ms
+            and read_back.energised
+            and not withdrawal.concerns(standing, output)
+        ):
+            zones.update(output.covers or (output.zone,))
+    if zones:
+        withdrawal.demand(draft, tuple(sorted(zones)), "controller_lost")

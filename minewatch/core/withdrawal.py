@@ -16,7 +16,7 @@ from minewatch.core.folding import Fold
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command
-from minewatch.model.mine import Mine, Mode, Role
+from minewatch.model.mine import Mine, Mode, Output, Role
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def decide(draft: "Draft") -> None:
     if standing is None:
         return
     if standing.cleared_index is not None:
-        if draft.is_on_disk(standing.cleared_index):
+        proven = draft.volatile.house.proving_since_ms is None
+        if proven and draft.is_on_disk(standing.cleared_index):
             _end(draft, standing)
         return
     muster.decide(draft, standing.zones)
@@ -176,6 +177,13 @@ def standing_zones(durable: "Durable") -> tuple[str, ...]:
     """Return every zone that a standing withdrawal touches, sorted ('mine' = every zone)."""
     standing = durable.withdrawal.standing
     return () if standing is None else standing.zones
+
+
+def concerns(zones: tuple[str, ...], output: Output) -> bool:
+    """Say whether a withdrawal of these zones concerns who hears the output."""
+    return bool(zones) and (
+        WHOLE_MINE in zones or any(each in zones for each in output.covers or (output.zone,))
+    )
 
 
 def no_descent(durable: "Durable") -> bool:

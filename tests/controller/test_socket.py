@@ -205,6 +205,19 @@ async def test_a_full_board_answers_busy(served: Served) -> None:
             b'{"do":"command","id":"1","kind":"hand_value","arguments":{"value":0.5}}\n',
             "malformed_command",
         ),
+        (b'{"do":"command","id":"1","kind":"silence","text":"\\ud800"}\n', "malformed_command"),
+        (
+            b'{"do":"command","id":"1","kind":"x","arguments":{"\\udfff":[]}}\n',
+            "malformed_command",
+        ),
+        (
+            b'{"do":"command","id":"1","kind":"x","arguments":{"a":'
+            + b"[" * 400
+            + b"]" * 400
+            + b"}}\n",
+            "malformed_command",
+        ),
+        (b'{"do":"report","subject":"upload","data":{"e":"\\udc00"}}\n', "malformed_report"),
         (b'{"do":"report","subject":"gas","data":{}}\n', "malformed_report"),
         (b'{"do":"report","subject":"upload","data":[]}\n', "malformed_report"),
         (b"x" * (LINE_MAX + 10) + b"\n", "line_too_long"),

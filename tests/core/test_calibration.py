@@ -138,3 +138,13 @@ def test_plateaus(values: list[int], plateaus: list[int]) -> None:
         profile = extended_by(profile, value, second * 1000)
     assert [each.value for each in profile.plateaus] == plateaus
     assert profile.samples == len(values) + 1
+
+
+@pytest.mark.parametrize("point", ["Z0_WIND", "FEED_Z0"])
+def test_a_switch_is_not_calibrated(rig, point) -> None:
+    """One name cannot take a fan's interlock or a cut's proof away under the word calibration."""
+    refused = rig.command("calibrate", "S6", point=point)
+    assert refused.data["reasons"] == [f"not_a_gas_head:{point}"]
+    rig.world["Z0_WIND"] = 0
+    rig.run(2)
+    assert rig.causes == ["off:Z0_WIND"]

@@ -165,3 +165,15 @@ def test_a_bypass_without_minutes_lasts_two_hours(rig) -> None:
     ended = rig.command("end_bypass", "S3", point="Z0_H0")
     assert ended.kind == "bypass_end_ordered"
     assert not rig.state.durable.interlock.bypasses
+
+
+@pytest.mark.parametrize("back_s", [2, 600, 86_400])
+def test_a_wall_clock_put_back_prolongs_nothing(rig, back_s) -> None:
+    """I20: after 25 quiet minutes the next hand value is due in five, whatever the wall says."""
+    rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+    due_ms = rig.state.durable.interlock.covers["Z0_H0"].next.ms
+    rig.run(25 * MINUTES, scan_ms=1500)
+    rig.wall_ms -= back_s * 1000
+    rig.run(3)
+    assert rig.of("clock_stepped")
+    assert rig.state.durable.interlock.covers["Z0_H0"].next.ms <= due_ms

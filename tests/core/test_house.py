@@ -97,3 +97,11 @@ def test_a_page_that_goes_away_is_said_after_a_minute(rig) -> None:
     rig.run(3, scan_ms=1000)
     assert [each.data["family"] for each in rig.of("house_fault")] == ["console"]
     assert _say(rig, "console_seen", "dispatch-1") == ["house_restored"]
+
+
+def test_a_flood_of_faults_never_hides_a_failing_ledger(rig) -> None:
+    """Beyond the bound of faults the ledger's own still stands and still holds releases."""
+    rig.turn(notices=tuple(Notice("device_lost", f"d{n}", {}) for n in range(400)))
+    assert _say(rig, "ledger_fault", "ledger")[:1] == ["house_fault"]
+    assert "ledger" in rig.state.durable.house.faults
+    assert len(rig.state.durable.house.faults) == 257

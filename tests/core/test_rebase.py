@@ -117,3 +117,37 @@ def test_alarms_of_what_is_gone_end_with_it(rig) -> None:
     decided = _reload(rig, new)
     assert not is_active(decided.state.durable, AlarmKind.GAS_OVER_LIMIT, "Z0_H0")
     assert "Z0_H0" not in decided.state.volatile.points.raised
+
+
+SILENCE = {
+    "gone": lambda m: _without_output(m, "siren_Z0"),
+    "moved": lambda m: _with_siren(m, signal="elsewhere"),
+    "covers": lambda m: _with_siren(m, covers=("Z1",)),
+    "mode": lambda m: replace(m, mode=Mode.MONITOR),
+}
+
+
+def _with_siren(mine, **parts):
+    outputs = tuple(replace(o, **parts) if o.id == "siren_Z0" else o for o in mine.outputs)
+    return replace(mine, outputs=outputs)
+
+
+@pytest.mark.parametrize("how", SILENCE)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_reload_silences_no_withdrawal(rig, how: str, *, ordered: bool) -> None:
+    """I4: while a withdrawal stands its sirens stay where they are and the mode is not lowered."""
+    if ordered:
+        rig.command("withdraw", "S1", zones=["Z0"])
+        rig.run(2)
+    (event, *_) = _reload(rig, SILENCE[how](rig.mine)).events
+    assert event.kind == ("configuration_refused" if ordered else "configuration_loaded")
+
+
+def test_a_head_that_still_withdraws_is_not_dropped(rig, mine_of) -> None:
+    """A reload is no way to the all-clear: the head whose gas forbids it stays."""
+    rig = type(rig)(mine_of(mode=Mode.ALARM)).start()
+    rig.turn(readings={"Z0_H0": 160})
+    rig.run(2)
+    points = tuple(p for p in rig.mine.points if p.id != "Z0_H0")
+    event = _reload(rig, replace(rig.mine, points=points)).events[0]
+    assert "point_in_use:Z0_H0" in event.data["reasons"]

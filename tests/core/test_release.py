@@ -222,3 +222,36 @@ def test_a_manual_cut_ends_by_release(rig) -> None:
     assert rig.release("cut_Z0", values={"Z0_H1": 5}).kind == "release_granted"
     rig.run(1)
     assert rig.written["cut_Z0"] is True
+
+
+def test_hand_cover_stands_in_for_a_dead_head_alone(rig) -> None:
+    """A covered head that lives and reads above restore keeps its cut, whatever a hand says."""
+    rig.turn(readings={"Z0_H0": 160})
+    rig.world["Z0_H0"] = 120
+    rig.run(62)
+    rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+    rig.run(1)
+    rig.command("hand_value", "S7", point="Z0_H0", value=20)
+    refused = rig.command("release", "S1", outputs=["cut_Z0"])
+    assert refused.data["reasons"] == ["not_below_restore:Z0_H0"]
+
+
+def test_a_voided_release_never_acts(rig) -> None:
+    """Of two granted releases that wait for one disk, the one that the other voids stays void."""
+    rig.turn(readings={"Z0_H0": 160})
+    rig.turn(readings={"Z1_H0": 160})
+    rig.run(62)
+    for head in ("Z0_H0", "Z1_H0"):
+        rig.command("hand_value", "S7", point=head, value=5)
+    rig.turn()
+    rig.disk_stands = True
+    both = rig.release("cut_Z0", "cut_Z1").data["release"]
+    one = rig.release("cut_Z0").data["release"]
+    assert both < one
+    rig.turn(readings={"Z1_H0": 120})
+    rig.disk_stands = False
+    for _ in range(3):
+        rig.turn()
+    assert {e.data["release"] for e in rig.of("release_voided")} == {both, one}
+    assert not rig.of("released")
+    assert rig.written["cut_Z0"] is False

@@ -48,6 +48,7 @@ def test_recovery_from_every_event_on(rig, monkeypatch) -> None:
     assert len(snapshots) > 2
     for place in snapshots:
         assert recover(leaves[place + 1 :], durable_from_event(leaves[place])) == whole
+        assert recover(leaves[place:]) == whole
 
 
 def test_a_snapshot_is_due_long_before_ten_thousand_events(rig, monkeypatch) -> None:

@@ -114,3 +114,32 @@ def test_everything_that_matters_survives_a_crash(rig) -> None:
     assert after.interlock.bypasses.keys() == {"Z0_H1"}
     assert after.calibrations.open.keys() == {"Z1_H1"}
     assert after.interlock.hand_values.keys() == {"Z0_H0"}
+
+
+def test_a_siren_whose_order_was_lost_sounds_on(rig, rig_of) -> None:
+    """I4: a withdrawal that the disk never took is raised again by the siren that sounds for it."""
+    kept = len(rig.events)
+    rig.turn(readings={"Z0_H0": 160})
+    assert rig.written["siren_Z0"]
+    written = dict(rig.written)
+    after = rig_of(rig.mine, now_ms=rig.now_ms + 3000, written=written)
+    after.state = type(after.state)(durable=recover(rig.events[:kept]))
+    after.run(4)
+    assert after.written["siren_Z0"]
+    assert not after.written["siren_Z1"]
+    standing = after.state.durable.withdrawal.standing
+    assert (standing.zones, standing.causes) == (("Z0",), ("controller_lost",))
+
+
+def test_an_all_clear_on_disk_is_not_undone_by_a_crash(rig) -> None:
+    """A crash between the all-clear and the siren's silence raises no second withdrawal."""
+    raised = rig.command("withdraw", "S1", zones=["Z0"])
+    rig.run(2)
+    rig.approved("all_clear", "S3", "S4", withdrawal=raised.data["withdrawal"])
+    assert not rig.of("withdrawal_ended")
+    assert rig.written["siren_Z0"]
+    rig.restart()
+    rig.run(4)
+    assert len(rig.of("withdrawal_raised")) == 1
+    assert len(rig.of("withdrawal_ended")) == 1
+    assert not rig.written["siren_Z0"]
