@@ -49,13 +49,15 @@ WALL_MS = 1_790_000_000_000
 LEAF = b'{"cycle":1,"data":{"alarm":"a1","limit":100,"value":104},"kind":"alarm_raised"}'
 
 
-def timed(act: Callable[[], object], times: int) -> float:
-    """Return the median ms of an act."""
+def timed(
+    act: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return the median ms of an act; by `time.process_time` what it costs on a busy machine."""
     taken = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = clock()
         act()
-        taken.append((time.perf_counter() - began) * 1000)
+        taken.append((clock() - began) * 1000)
     return round(statistics.median(taken), 3)
 
 
@@ -124,9 +126,13 @@ def bench_curve(folder: Path) -> dict[str, float]:
     """Read a day of one of 2 000 points at 1 Hz, beside the same hour read from the lines."""
     with closing(sqlite3.connect(_empty_file(folder))) as database:
         _fill_a_day(database)
-    day = timed(lambda: curve(folder, "point_7", WALL_MS, WALL_MS + DAY_S * 1000, 2000), 15)
+
+    def read() -> object:
+        return curve(folder, "point_7", WALL_MS, WALL_MS + DAY_S * 1000, 2000)
+
+    day, cpu = timed(read, 15), timed(read, 15, time.process_time)
     assert len(curve(folder, "point_7", 0, WALL_MS * 2, 10**6).time_ms) == DAY_S
-    return {"curve_24_h_ms": day}
+    return {"curve_24_h_ms": day, "curve_24_h_cpu_ms": cpu}
 
 
 def _empty_file(folder: Path) -> Path:
