@@ -315,6 +315,7 @@ class Line:
             self._failed(why, now_us)
         if self._reopens:
             self._reconnect = why
+            self._is_down(why, now_us)
         else:
             self._envelope.reset()
 

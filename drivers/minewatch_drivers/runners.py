@@ -128,9 +128,8 @@ class TcpRunner:
         if turn.send is not None and transport is not None:
             transport.write(turn.send)
         if turn.reconnect and transport is not None:
-            why = self._line.status().error or "violations"
             transport.abort()
-            self.closed(why)
+            self.closed(self._line.status().error)
             turn = self._line.poll(self._now_us())
         self._wake_at(turn.wake_us)
         if self._line.fresh:

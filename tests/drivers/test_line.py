@@ -233,6 +233,7 @@ def test_a_flood_drops_the_connection(kit: SimpleNamespace, junk: bytes) -> None
         virtual.line.feed(junk[start : start + 500], 1_600_000)
 
     assert virtual.line.poll(1_600_001).reconnect
+    assert virtual.line.status().error in ("flood", "framing")
 
 
 def test_noise_without_end_on_a_serial_line_has_no_values(kit: SimpleNamespace) -> None:
