@@ -32,6 +32,7 @@ from minewatch.folder import Folder
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine, Mode
 from minewatch.process import die_with_parent, log_to_stderr
+from minewatch.record import RecordError
 from minewatch.record.digest import DecisionDigest
 from minewatch.record.journal import Start
 from minewatch.record.recover import read_state
@@ -175,7 +176,14 @@ def main() -> None:
     try:
         asyncio.run(_main(arguments))
     except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"controller cannot start: {error}")
+        sys.exit(f"controller cannot start 控制进程无法启动: {error}")
+    except RecordError as error:
+        # What survives cannot be told, so nothing is guessed: without us the relays open the cuts.
+        sys.exit(
+            f"the record is damaged, nothing is guessed from it 存证记录损坏，不作猜测: {error}\n"
+            "run `minewatch verify`, keep the state folder as evidence, start in a new one"
+            " 请运行 minewatch verify，原状态目录留作证据，换新目录启动"
+        )
 
 
 if __name__ == "__main__":

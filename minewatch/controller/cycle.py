@@ -6,7 +6,7 @@ virtual time. It never touches a socket, a disk or a port: lines, store and watc
 
 from collections.abc import Callable, Mapping
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.line import STARTING, Line
 
 from minewatch.controller.actuate import FAST_SCAN_MS, Actuator
 from minewatch.controller.board import Board
@@ -115,6 +115,8 @@ class Controller:
     def _watch_buses(self) -> None:
         for bus_id, line in self.lines.items():
             status = line.status()
+            if status.error == STARTING:
+                continue  # a line that was never opened yet is no lost line
             if status.up != self._buses_up[bus_id]:
                 self._buses_up[bus_id] = status.up
                 kind = "bus_restored" if status.up else "bus_lost"
