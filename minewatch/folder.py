@@ -60,6 +60,14 @@ class Folder:
             raise ValueError(f"config/{digest}.json is not what its name says")
         return mine
 
+    def kept_mine(self, digest: str) -> Mine | None:
+        """Return a configuration that was active once, None where it cannot be had unchanged."""
+        try:
+            mine = mine_from_json((self.config / f"{digest}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return mine if mine_hash(mine) == digest else None
+
 
 def _replace(path: Path, data: bytes) -> None:
     """Write all or nothing: a torn file would be a configuration that nobody signed."""

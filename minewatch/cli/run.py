@@ -23,12 +23,12 @@ def run(config: Path, state: Path | None, listen: str | None) -> None:
     """Guard the mine that CONFIG describes: controller, publisher and console. 运行监视."""
     log_to_stderr()
     folder = Folder(state or default_folder())
-    activate(config, folder)
     try:
         supervisor = Supervisor(folder, listen)
     except AlreadyRunning as error:
         click.echo(f"已有实例在运行 · another house runs here: {error}", err=True)
         sys.exit(exit_codes.NOT_PERMITTED)
+    activate(config, folder)  # under the lock: never beneath a house that runs
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))

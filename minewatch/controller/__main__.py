@@ -18,6 +18,7 @@ from minewatch_drivers.line import Line
 from minewatch_drivers.runners import Runner, open_runner
 
 from minewatch import __version__
+from minewatch.controller.adopt import adopt
 from minewatch.controller.clock import SystemClock
 from minewatch.controller.cycle import CYCLE_MS, Controller
 from minewatch.controller.frames import Frames
@@ -54,14 +55,15 @@ class Process:
 
     def __init__(self, folder: Folder, heartbeat_fd: int | None) -> None:
         self.folder = folder
-        self.mine: Mine = folder.active_mine()
         self.run = secrets.token_hex(8)
-        self.config = folder.active_hash()
         self.clock = SystemClock()
         self.heartbeat = Heartbeat(heartbeat_fd)
         digest = DecisionDigest()
         recovered = read_state(folder.root)
         durable = recover(recovered.events)
+        adopted = adopt(folder, durable)
+        self.mine: Mine = adopted.mine
+        self.config = adopted.config
         self.store = RecordStore(
             folder.root,
             f"minewatch/v1/{self.mine.county}/{self.mine.code}",
@@ -83,6 +85,10 @@ class Process:
             config=self.config,
             prior=prior,
         )
+        if adopted.refused:
+            self.controller.notice(
+                "configuration_refused", "", config=adopted.refused, reasons=adopted.reasons
+            )
         self.rhythm = Rhythm(self.controller)
         self.frames = Frames(self.controller, self._header())
         self.socket = Socket(

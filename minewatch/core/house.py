@@ -26,8 +26,26 @@ FAULTS_MAX = 256
 """At most so many faults stand at once (lines, disk, upload, page …); more are not told apart,
 but for the few that have an alarm of their own: a failing ledger must always hold releases."""
 
+_REASONS_MAX = 64
 _ALARMED = frozenset({"ledger", "journal", "cycle", "upload"})
 """Faults of the house that raise a system-fault alarm; a lost line has its places' own."""
+
+_OF_THE_PLANT = frozenset(
+    {
+        AlarmKind.PRE_ALARM,
+        AlarmKind.GAS_OVER_LIMIT,
+        AlarmKind.TRIP,
+        AlarmKind.WITHDRAW,
+        AlarmKind.LOW,
+        AlarmKind.OVER_RANGE,
+        AlarmKind.SENSOR_FAULT,
+        AlarmKind.FAILED_ACTUATION,
+        AlarmKind.FEED_ABNORMAL,
+        AlarmKind.CALIBRATION_OVERRUN,
+        AlarmKind.HAND_COVER_LATE,
+    }
+)
+"""Alarms whose source is a point, an output or a line of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +136,17 @@ def _start(draft: "Draft") -> None:
     )
     for key in stale_faults:
         alarm.clear(draft, AlarmKind.SYSTEM_FAULT, key)
+    _clear_orphans(draft)
     _prove(draft, prior)
+
+
+def _clear_orphans(draft: "Draft") -> None:
+    """End alarms of points and outputs that the configuration has lost: nothing else could."""
+    known = {*draft.plan.points, *draft.plan.guards, *(f"line:{b}" for b in draft.plan.bus_points)}
+    items = draft.durable.alarms.items
+    for alarm_id in sorted(draft.durable.alarms.standing.values()):
+        if items[alarm_id].kind in _OF_THE_PLANT and items[alarm_id].source not in known:
+            alarm.clear(draft, items[alarm_id].kind, items[alarm_id].source)
 
 
 def _prove(draft: "Draft", prior: str) -> None:
@@ -191,12 +219,17 @@ def _sealed(notice: Notice) -> dict[str, Any]:
     return {**_plain(notice.data), "subject": _text(notice.subject)}
 
 
+def _refused(notice: Notice) -> dict[str, Any]:
+    reasons = [_text(each) for each in notice.data.get("reasons", ())][:_REASONS_MAX]
+    return {"config": _text(notice.data.get("config")), "reasons": reasons, "subject": ""}
+
+
 _EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
     "journal_sealed": _sealed,
     "journal_retired": _sealed,
     "controller_stopping": _sealed,
     "configuration_loaded": _sealed,
-    "configuration_refused": _sealed,
+    "configuration_refused": _refused,
 }
 
 

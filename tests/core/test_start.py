@@ -1,5 +1,7 @@
 """Start and recovery: design rule 6, for each way in which a contact can be found."""
 
+from dataclasses import replace
+
 import pytest
 
 from minewatch.core.fold import recover
@@ -143,3 +145,15 @@ def test_an_all_clear_on_disk_is_not_undone_by_a_crash(rig) -> None:
     assert len(rig.of("withdrawal_raised")) == 1
     assert len(rig.of("withdrawal_ended")) == 1
     assert not rig.written["siren_Z0"]
+
+
+def test_alarms_of_what_a_new_configuration_lost_end_at_its_start(rig, rig_of) -> None:
+    """A point that is gone can clear nothing itself: its alarms end when the run begins."""
+    rig.turn(readings={"Z0_H0": 120})
+    assert any("/Z0_H0" in key for key in rig.state.durable.alarms.standing)
+    points = tuple(each for each in rig.mine.points if each.id != "Z0_H0")
+    after = rig_of(replace(rig.mine, points=points, interlocks=()), now_ms=rig.now_ms + 3000)
+    after.state = type(after.state)(durable=recover(rig.events))
+    after.run(4)
+    items = after.state.durable.alarms.items.values()
+    assert not [each for each in items if each.source == "Z0_H0" and each.active]
