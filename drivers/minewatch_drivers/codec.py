@@ -39,6 +39,8 @@ _VALUELESS = frozenset(
     {Quality.OVER_RANGE, Quality.UNDER_RANGE, Quality.IMPLAUSIBLE, Quality.COMM_FAULT}
 )
 _FLOAT_RANGE = 2**31
+_FLOAT_LEAST = 2.0**-126
+"""Smaller numbers but zero are no measurement: so swapped words or an integer look as a float."""
 
 
 class Write(NamedTuple):
@@ -206,7 +208,7 @@ def _float_decoder(signal: Signal, at: int, kind: Kind | None) -> Decoder:
         if raw in codes:
             return None, codes[raw]
         (number,) = struct.unpack(">f", raw.to_bytes(4, "big"))
-        if not math.isfinite(number):
+        if not math.isfinite(number) or 0 < abs(number) < _FLOAT_LEAST:
             return None, Quality.IMPLAUSIBLE
         if not -_FLOAT_RANGE < number < _FLOAT_RANGE:
             return None, Quality.OVER_RANGE if number > 0 else Quality.UNDER_RANGE

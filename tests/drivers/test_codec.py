@@ -92,11 +92,14 @@ def test_a_tie_goes_towards_the_alarm() -> None:
         (0x7F7FFFFF, Quality.OVER_RANGE),
         (0xFF7FFFFF, Quality.UNDER_RANGE),
         (0x80000000, Quality.GOOD),
-        (0x00000001, Quality.GOOD),
+        (0x00000001, Quality.IMPLAUSIBLE),
+        (0x807FFFFF, Quality.IMPLAUSIBLE),
+        (0x00800000, Quality.GOOD),
+        (0x00000000, Quality.GOOD),
     ],
 )
 def test_odd_floats(bits: int, quality: Quality) -> None:
-    """NaN, infinity and the largest floats are no values; minus zero and denormals are 0."""
+    """NaN, infinity and the largest floats and denormals are no values; both zeros are 0."""
     decode = codec.decoder(signal(RawType.F32, "1"), Table.INPUT, 10)
 
     value, said = decode([bits >> 16, bits & 0xFFFF])
@@ -118,7 +121,9 @@ def test_a_float_is_good_only_within_its_range(bits: int) -> None:
     if value is not None:
         assert 0 <= value <= 400
         assert abs(Fraction(number) * 100 - value) <= Fraction(1, 2)
-    elif math.isfinite(number):
+    elif not math.isfinite(number) or abs(number) < 2.0**-126:
+        assert quality is Quality.IMPLAUSIBLE
+    else:
         assert quality is (Quality.OVER_RANGE if number > 0 else Quality.UNDER_RANGE)
 
 
