@@ -47,4 +47,4 @@ def test_every_registered_reason_has_words(language: str) -> None:
     codes = {each for row in rows for each in re.findall(r"[a-z0-9_]+", row.split("|")[2])}
     words = tomllib.loads((ROOT / "minewatch" / "text" / f"{language}.toml").read_text("utf-8"))
     prose = {"and", "those", "of", "release", "demand"}
-    assert codes - prose - RELOAD <= set(words["reason"])
+    assert codes - prose - RELOAD <= set(words["reason"]) | set(words["headcount_reason"])
