@@ -1,7 +1,8 @@
 """Gas: every reading against its limits, at the very sample, without a delay (practice 6).
 
 Alarm, trip and withdrawal act at value >= limit; an alarm ends by a GOOD value below its clear
-limit alone. OVER_RANGE counts as above every limit and is latched. What is not GOOD raises nothing
+limit alone. OVER_RANGE counts as above every limit and is latched, but for a switch: nothing could
+end its latch, for nobody measures a switch by hand. What is not GOOD raises nothing
 and clears nothing: what stands, holds.
 """
 
@@ -41,7 +42,8 @@ def _compare(draft: "Draft", plan: PointPlan, value: int | None, raw: Quality) -
     if raw is Quality.GOOD and value is not None:
         rise(draft, plan, value)
     elif raw is Quality.OVER_RANGE:
-        points.latch_over(draft, plan)
+        if not plan.is_switch:
+            points.latch_over(draft, plan)
         alarm.raise_(draft, AlarmKind.OVER_RANGE, plan.id, zone=plan.zone)
         rise(draft, plan, None)
 

@@ -102,3 +102,14 @@ def test_a_good_reading_without_a_value_is_implausible(
     _turn(rig, Quality.GOOD, None)
     assert rig.state.volatile.points.live["Z0_H0"].quality is Quality.IMPLAUSIBLE
     assert is_active(rig.state.durable, AlarmKind.GAS_OVER_LIMIT, "Z0_H0")
+
+
+def test_a_switch_beyond_its_range_is_believed_again(rig) -> None:
+    """The latch is for gas heads: a feed state that was garbage once still proves the next cut."""
+    rig.turn(readings={"FEED_Z0": Quality.OVER_RANGE})
+    rig.run(2)
+    assert not rig.state.durable.points.over
+    rig.turn(readings={"Z0_H0": 160})
+    rig.run(4)
+    assert not rig.of("over_range_latched")
+    assert rig.causes == ["trip:Z0_H0"]
