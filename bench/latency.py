@@ -1,20 +1,18 @@
 """From the register at trip value to the coil written: over TCP with 200 heads, and on one RS-485.
 
-Run as `python bench/latency.py [tcp|rtu]`. A page hangs on the event stream and no broker answers,
-as in the worst night. Prints one JSON line per wiring: p50, p99 and max in ms of the whole way
-(`reaction`), of its floor (`poll_wait`: the register waits to be read) and of what is ours (`own`:
-from that read to the coil), beside the bound.
+Run as `python bench/latency.py [tcp] [standing] [rtu]`. A page hangs on the event stream and no
+broker answers, as in the worst night. Prints one JSON line per wiring: p50, p99 and max in ms of
+the whole way (`reaction`), of its floor (`poll_wait`: the register waits to be read) and of what
+is ours (`own`: from that read to the coil), beside the bound.
 """
 
 import json
+import math
 import random
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,10 @@ from common.house import House, wait_for
 from minewatch_drivers.budget import predict
 
 from minewatch.mine import load
+from minewatch.record.ledger import Ledger
 
 TCP_HEADS, TCP_GATEWAYS, TCP_SCAN_MS, RELAY_SCAN_MS = 200, 5, 1000, 500
-RTU_HEADS, RTU_SCAN_MS, RTU_BAUD = 16, 2000, 9600
+RTU_HEADS, RTU_SCAN_MS, RTU_BAUD = 16, 1000, 19_200
 ALLOWED_MS = 50
 """What may come on top of the scan interval on TCP."""
 
@@ -34,6 +33,10 @@ GAP_S = (0.02, 0.10)
 """Time between two trips: long enough to be single ones, short enough to load the house."""
 
 RTU_GAP_S = (0.4, 1.2)
+HOLD_S = 2.5
+"""How long a head stays at its trip value; longer than any scan here."""
+
+QUIET_PCT = 0.2
 SETTLE_S = 4.0
 
 
@@ -59,10 +62,17 @@ class Played:
     bound_ms: int
 
 
-def play_tcp(scratch: Path, heads: int = TCP_HEADS, welded: tuple[str, ...] = ()) -> Played:
+def play_tcp(
+    scratch: Path, *, welded: tuple[str, ...] = (), hold_s: float = HOLD_S, heads: int = TCP_HEADS
+) -> Played:
     """Trip every head once, heads behind gateways and each relay on an endpoint of its own."""
     mine = write_tcp_mine(scratch / "mine", heads, TCP_GATEWAYS, TCP_SCAN_MS, RELAY_SCAN_MS)
-    return _play(scratch, mine, heads, TCP_SCAN_MS + ALLOWED_MS, GAP_S, welded)
+    return _play(scratch, mine, heads, TCP_SCAN_MS + ALLOWED_MS, GAP_S, hold_s, welded)
+
+
+def play_standing(scratch: Path) -> Played:
+    """Trip every head once and let the gas stand: in the end all are scanned every 200 ms."""
+    return play_tcp(scratch, hold_s=math.inf)
 
 
 def play_rtu(scratch: Path, heads: int = RTU_HEADS) -> Played:
@@ -73,7 +83,7 @@ def play_rtu(scratch: Path, heads: int = RTU_HEADS) -> Played:
         raise ValueError("the generated mine is none")
     (line,) = predict(loaded)
     bound_ms = max(point.reaction_ms for point in line.points) + (line.write_ms or 0)
-    return _play(scratch, mine, heads, bound_ms, RTU_GAP_S, ())
+    return _play(scratch, mine, heads, bound_ms, RTU_GAP_S, math.inf, ())
 
 
 def _play(
@@ -82,6 +92,7 @@ def _play(
     heads: int,
     bound_ms: int,
     gap_s: tuple[float, float],
+    hold_s: float,
     welded: tuple[str, ...],
 ) -> Played:
     order = list(range(heads))
@@ -91,10 +102,9 @@ def _play(
         wait_for(lambda: _ready(house), 60, "every head GOOD and every feeder live")
         for output in welded:
             house.do("weld", output=output)
-        with _open_page(house):
-            for n in order:
-                house.do("set_value", point=f"CH4_{n}", value=TRIP_PCT + 0.1)
-                time.sleep(chance.uniform(*gap_s))
+        with house.page():
+            gaps_s = [chance.uniform(*gap_s) for _ in order]
+            _trip_all(house, order, gaps_s, hold_s)
             time.sleep(SETTLE_S)
             log = house.do("log")
             frame = house.frame()
@@ -106,6 +116,17 @@ def _play(
         events,
         bound_ms,
     )
+
+
+def _trip_all(house: House, order: list[int], gaps_s: list[float], hold_s: float) -> None:
+    """Raise the heads one by one; each falls back after `hold_s`, by when it has been read."""
+    raised: deque[tuple[float, int]] = deque()
+    for n, gap_s in zip(order, gaps_s, strict=True):
+        house.do("set_value", point=f"CH4_{n}", value=TRIP_PCT + 0.1)
+        raised.append((time.monotonic() + hold_s, n))
+        time.sleep(gap_s)
+        while raised and raised[0][0] <= time.monotonic():
+            house.do("set_value", point=f"CH4_{raised.popleft()[1]}", value=QUIET_PCT)
 
 
 def _ready(house: House) -> bool:
@@ -127,37 +148,11 @@ def _trip(n: int, log: list[dict[str, Any]]) -> Trip:
 
 
 def _events(house: House) -> list[dict[str, Any]]:
-    from minewatch.record.ledger import Ledger  # noqa: PLC0415 — the record, after the run only
-
     ledger = Ledger.open(house.folder.root, origin="", writable=False)
     try:
         return [json.loads(entry.leaf) for entry in ledger.all_entries()]
     finally:
         ledger.close()
-
-
-@contextmanager
-def _open_page(house: House) -> Iterator[None]:
-    """Hold the event stream of the console open and read it, as a page does."""
-    closing = threading.Event()
-    url = f"http://127.0.0.1:{house.page_port}/api/v1/stream"
-    stream = wait_for(lambda: urllib.request.urlopen(url, timeout=5), 15, "the console")
-
-    def drain() -> None:
-        while not closing.is_set():
-            if not stream.readline():
-                return
-
-    reader = threading.Thread(target=drain, daemon=True)
-    reader.start()
-    try:
-        yield
-        if not reader.is_alive():
-            raise ConnectionError("the page lost its stream")
-    finally:
-        closing.set()
-        reader.join(5)
-        stream.close()
 
 
 def spread(values_us: list[int]) -> dict[str, float]:
@@ -184,8 +179,9 @@ def figures(name: str, played: Played) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    wanted = sys.argv[1:] or ["tcp", "rtu"]
-    for name, play in (("tcp", play_tcp), ("rtu", play_rtu)):
+    plays = {"tcp": play_tcp, "standing": play_standing, "rtu": play_rtu}
+    wanted = sys.argv[1:] or list(plays)
+    for name, play in plays.items():
         if name in wanted:
             with tempfile.TemporaryDirectory(prefix="minewatch-bench-") as scratch:
                 print(json.dumps(figures(name, play(Path(scratch)))))

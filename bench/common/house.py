@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,6 +99,29 @@ class House:
                 if str(self.folder.root) in words:
                     found |= {room: int(entry) for room in ROOMS if f"minewatch.{room}" in words}
         return found
+
+    @contextmanager
+    def page(self) -> Iterator[None]:
+        """Hold the event stream of the console open and read it, as a page does."""
+        closing = threading.Event()
+        url = f"http://127.0.0.1:{self.page_port}/api/v1/stream"
+        stream = wait_for(lambda: urllib.request.urlopen(url, timeout=5), 15, "the console")
+
+        def drain() -> None:
+            while not closing.is_set():
+                if not stream.readline():
+                    return
+
+        reader = threading.Thread(target=drain, daemon=True)
+        reader.start()
+        try:
+            yield
+            if not reader.is_alive():
+                raise ConnectionError("the page lost its stream")
+        finally:
+            closing.set()
+            reader.join(5)
+            stream.close()
 
     async def _frame(self) -> Frame:
         async with Client(self.folder.socket, say=lambda _words: None) as client:
