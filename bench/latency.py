@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ class Played:
     """All trips, the last view of the outputs, and the events of the record by kind."""
 
     trips: tuple[Trip, ...]
-    outputs: dict[str, dict[str, Any]]
-    alarms: dict[str, dict[str, Any]]
+    outputs: Mapping[str, Any]
+    alarms: Mapping[str, Any]
     events: list[dict[str, Any]]
     bound_ms: int
 
