@@ -31,6 +31,9 @@ ANSWER_WITHIN_MS = 5000
 DEPTH_MAX = 16
 """Lists and tables within each other in what a peer may send; nothing of ours is half as deep."""
 
+WAITING_MAX = 8
+"""Commands of one peer between their turn and the disk; the next is answered `busy`."""
+
 REPORTS = frozenset({"upload", "console"})
 
 log = logging.getLogger(__name__)
@@ -217,6 +220,9 @@ class Socket:
             return
         if not peer.named:
             by, origin = "", peer.origin
+        if sum(each.peer is peer for each in self._waiting.values()) >= WAITING_MAX:
+            self._reply(Waiting(peer, str(own_id), 0), False, ["busy"], None)
+            return
         waiting = Waiting(peer, str(own_id), self._frames.now_ms() + ANSWER_WITHIN_MS)
         self._waiting[command_id] = waiting
         if not self._submit(Command(command_id, str(kind), by, origin, arguments, text)):
@@ -227,6 +233,9 @@ class Socket:
         subject, data = message.get("subject"), message.get("data")
         if subject not in REPORTS or not isinstance(data, dict) or not _is_recordable(data):
             self._refuse(peer, "malformed_report")
+            return
+        if subject == "console" and not peer.named:
+            self._refuse(peer, "not_permitted")
             return
         before = self._frames.reports.get(subject)
         self._frames.reports[subject] = data

@@ -257,6 +257,25 @@ async def test_upload_lost_and_restored_are_noticed_once_each(served: Served) ->
     ]
 
 
+async def test_only_the_console_says_that_somebody_watches(served: Served) -> None:
+    """A local peer cannot keep the surface horn silent by claiming a live page."""
+    answer, _ = await _ask(served, {"do": "report", "subject": "console", "data": {"pages": 1}})
+
+    assert answer == {"type": "error", "code": "not_permitted"}
+    assert served.frames.reports == {}
+
+
+async def test_one_peer_cannot_flood_the_record(served: Served) -> None:
+    """Eight commands of a peer may wait for the disk; the ninth is refused at the door."""
+    reader, writer = await _connect(served)
+    for number in range(9):
+        writer.write(json.dumps(_command(id=str(number))).encode() + b"\n")
+    reply = json.loads(await reader.readline())
+
+    assert (reply["id"], reply["reasons"]) == ("8", ["busy"])
+    assert len(served.commands) == 8
+
+
 @settings(
     max_examples=60,
     deadline=None,

@@ -12,8 +12,8 @@ from minewatch.core.fold import FOLDS
 ROOT = Path(__file__).parents[2]
 NAMES = (ROOT / "docs" / "names.md").read_text("utf-8")
 RELOAD = {
-    "kind_changed", "role_changed", "output_latched", "output_moved", "mode_lowered",
-    "point_in_use", "lowered_while_latched", "zone_in_withdrawal",
+    "kind_changed", "role_changed", "output_latched", "output_sounding", "output_moved",
+    "mode_lowered", "point_in_use", "lowered_while_latched", "zone_in_withdrawal",
 }  # fmt: skip
 """Reasons against a reload go to the supervisor's log, not to a page."""
 
