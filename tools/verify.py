@@ -24,7 +24,7 @@ from typing import Any
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-ROOT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
+KEYS = ("run", "first_cycle", "last_cycle", "cycles", "sha256", "digest")
 NOTE = re.compile(
     rb"(([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n)"
     rb"\n\xe2\x80\x94 ([^ \n]+) ([A-Za-z0-9+/]{91}=)\n"
@@ -40,12 +40,11 @@ def sha(*parts: bytes) -> bytes:
 
 def decode_point(data: bytes) -> Point | None:
     """Return a point of Ed25519 (RFC 8032 section 5.1.3), None where the bytes are none."""
-    number = int.from_bytes(data, "little")
-    y, sign = number & ((1 << 255) - 1), number >> 255
+    sign, y = divmod(int.from_bytes(data, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
-        x = x * ROOT_OF_MINUS_1 % P
+        x = x * pow(2, (P - 1) // 4, P) % P
     if y >= P or (x * x - square) % P or (x == 0 and sign):
         return None
     x = P - x if x & 1 != sign else x
@@ -145,13 +144,12 @@ class Verifier:
                 self.fault(f"entries {expected}-{index - 1} are missing")
                 sound = False
             expected = index + 1
-            computed = sha(b"\x00", leaf) if leaf is not None else None
-            if computed is None or computed != hashed:
+            if leaf is None or sha(b"\x00", leaf) != hashed:
                 self.fault(f"entry {index} {self.bounds(index)}: altered or unreadable")
             else:
                 self.leaf(index, leaf, text)
             if sound:
-                grow(tree, index, hashed or computed or b"")
+                grow(tree, index, hashed or sha(b"\x00", leaf or b""))
                 sound = self.meet(tree, expected)
             if expected == stored and sound and b"".join(tree) != hashes:
                 self.fault("the stored frontier is not that of the entries")
@@ -210,27 +208,30 @@ class Verifier:
 
     def chunks_of(self, file: str, database: sqlite3.Connection) -> None:
         """Check the chunks of one journal file."""
-        query = "SELECT lines, sha256, first_cycle, last_cycle FROM part WHERE number = ?"
+        query = "SELECT * FROM part WHERE number = ?"
         found: dict[int, tuple[Any, list[str]]] = {}
         for number, chunk in database.execute("SELECT number, chunk FROM part ORDER BY number"):
             digest, failed = found.setdefault(chunk, (hashlib.sha256(), []))
             try:
-                packed, wanted, first, last = database.execute(query, (number,)).fetchone()
-                lines = zlib.decompress(packed)
-            except (*UNREADABLE, zlib.error, TypeError) as error:
+                row = database.execute(query, (number,)).fetchone()
+                lines = zlib.decompressobj().decompress(row[-1], 1 << 26)
+                at = [line[1:].split(b",", 3) for line in lines.split(b"\n") if line[:1] == b"["]
+                seen = b"%s %s %d %s %s" % (at[0][0], at[-1][0], len(at), at[0][2], at[-1][2])
+            except (*UNREADABLE, zlib.error, TypeError, IndexError) as error:
                 failed.append(f"part {number} is unreadable: {error}")
                 continue
             digest.update(lines)
-            if sha(lines).hex() != wanted:
-                failed.append(f"part {number}, cycles {first}-{last}, was altered")
+            if seen != " ".join(map(str, row[3:8])).encode() or sha(lines).hex() != row[9]:
+                failed.append(f"part {number}, cycles {row[3]}-{row[4]}, was altered")
+        query = f"SELECT {', '.join(KEYS)} FROM chunk WHERE number = ?"
         for name, data in sorted(self.said["journal_sealed"].items()):
-            if name[:6] != file:
-                continue
-            self.chunks += 1
-            digest, failed = found.get(int(name[7:]), (hashlib.sha256(), []))
-            if digest.hexdigest() != data["sha256"]:
-                span = f"cycles {data['first_cycle']}-{data['last_cycle']}"
-                self.fault(f"journal chunk {name}, {span}: altered or missing; {failed}")
+            if name[:6] == file:
+                self.chunks += 1
+                digest, failed = found.get(int(name[7:]), (hashlib.sha256(), []))
+                row = database.execute(query, (int(name[7:]),)).fetchone()
+                if failed or row != tuple(map(data.get, KEYS)) or row[4] != digest.hexdigest():
+                    span = f"cycles {data['first_cycle']}-{data['last_cycle']}"
+                    self.fault(f"journal chunk {name}, {span}: altered or missing; {failed}")
 
     def opened(self, path: Path, check: Callable[[sqlite3.Connection], None]) -> None:
         """Open a database, let SQLite check it, then check it ourselves."""
@@ -268,11 +269,10 @@ class Verifier:
         if outside is not None:
             self.notes(outside.name, outside.read_bytes(), key)
         self.opened(home / "ledger.db", partial(self.database, listed, key))
-        present = sorted((self.folder / "journal").glob("[0-9]*.db"))
-        kept = {path.stem for path in present}
-        for path in present:
-            self.opened(path, partial(self.chunks_of, path.stem))
-        for name in sorted({chunk[:6] for chunk in self.said["journal_sealed"]} - kept):
+        kept = {path.stem: path for path in sorted((self.folder / "journal").glob("[0-9]*.db"))}
+        for stem, path in kept.items():
+            self.opened(path, partial(self.chunks_of, stem))
+        for name in sorted({chunk[:6] for chunk in self.said["journal_sealed"]} - kept.keys()):
             if name not in self.said["journal_retired"] or name > min(kept, default=name):
                 self.fault(f"journal/{name}.db is missing")
 
