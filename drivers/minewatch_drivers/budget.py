@@ -183,3 +183,30 @@ def _dead_us(bus: Bus, address: Address) -> int:
 
 def _ms(us: float) -> int:
     return math.ceil(us / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class LateProof:
+    """An output whose proving input may answer later than the output allows."""
+
+    output: str
+    proof: str
+    needs_ms: int
+    within_ms: int
+
+
+def late_proofs(mine: Mine, budgets: tuple[LineBudget, ...]) -> tuple[LateProof, ...]:
+    """Return the outputs whose good cut would be told as failed: write plus reading takes longer.
+
+    Such an output cuts its upstream switch for nothing, and is then bypassed by somebody.
+    """
+    reaction_ms = {each.point: each.reaction_ms for line in budgets for each in line.points}
+    write_ms = {line.bus: line.write_ms or 0 for line in budgets}
+    late = []
+    for output in mine.outputs:
+        if output.proof is None or output.proof not in reaction_ms:
+            continue
+        needs_ms = write_ms.get(mine.device(output.device).bus, 0) + reaction_ms[output.proof]
+        if needs_ms > output.proof_within_ms:
+            late.append(LateProof(output.id, output.proof, needs_ms, output.proof_within_ms))
+    return tuple(late)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minewatch_drivers.budget import LineBudget, predict
+from minewatch_drivers.budget import LineBudget, late_proofs, predict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -49,7 +49,8 @@ def check(config: Path, as_json: bool, canonical: Path | None) -> None:
         sys.exit(exit_codes.CONFIGURATION)
     if canonical is not None:
         _write(canonical, loaded.mine)
-    if not all(budget.possible for budget in budgets):
+    late = loaded.mine is not None and late_proofs(loaded.mine, budgets)
+    if late or not all(budget.possible for budget in budgets):
         sys.exit(exit_codes.CHECK_FAILED)
 
 
@@ -84,6 +85,9 @@ def _report(loaded: Loaded, budgets: tuple[LineBudget, ...]) -> dict[str, Any]:
         "profile": None if mine is None else mine.profile,
         "limits": [] if mine is None else [_limits_row(point) for point in mine.points],
         "lines": [{**dataclasses.asdict(each), "possible": each.possible} for each in budgets],
+        "late_proofs": []
+        if mine is None
+        else [dataclasses.asdict(each) for each in late_proofs(mine, budgets)],
     }
 
 
@@ -123,6 +127,7 @@ class _Page:
         self._outputs(mine)
         self._limits(mine)
         self._lines(budgets)
+        self._late_proofs(mine, budgets)
         self._console.print(Text(self._both("check.loads"), "bold green"))
 
     def _both(self, key: str, /, **fields: object) -> str:
@@ -211,6 +216,12 @@ class _Page:
             if not budget.possible:
                 words = self._both("check.overloaded", bus=budget.bus)
                 self._console.print(Text(words, STYLE[Severity.ERROR]))
+
+    def _late_proofs(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
+        """Name each output whose good cut would be told as failed."""
+        for late in late_proofs(mine, budgets):
+            words = self._both("check.late_proof", **dataclasses.asdict(late))
+            self._console.print(Text(words, STYLE[Severity.ERROR]))
 
 
 def _line_row(budget: LineBudget) -> tuple[str, ...]:

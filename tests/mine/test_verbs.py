@@ -64,6 +64,19 @@ def test_an_overloaded_line_is_a_failed_check(spoiled: Any) -> None:
     assert "cannot keep up" in " ".join(result.stdout.split())
 
 
+def test_a_proof_that_comes_too_late_is_a_failed_check(spoiled: Any) -> None:
+    """An input that is read too seldom to prove a cut in time is named, and the code is 1."""
+    path = spoiled.folder / "buses.toml"
+    head, mark, tail = path.read_text(encoding="utf-8").partition('id = "gw_relay"')
+    slow = tail.replace("scan_ms = 500", "scan_ms = 5000", 1)
+    path.write_text(head + mark + slow, encoding="utf-8")
+    result = _check(str(spoiled.folder), "--json")
+    late = {each["proof"] for each in json.loads(result.stdout)["late_proofs"]}
+
+    assert result.exit_code == exit_codes.CHECK_FAILED
+    assert {"FEED_12301", "FEED_12302", "FEED_WEST"} <= late
+
+
 def test_canonical_is_written_for_a_sound_mine_only(
     tmp_path: Path, spoiled: Any, demo: Loaded
 ) -> None:
