@@ -122,11 +122,13 @@ class People:
     def cage(self, come: int, go: int, lost: int = 0, shut: bool = False) -> tuple[int, int]:
         """Bring `come` people in and `go` people out; of these, `lost` are read by no mouth reader.
 
+        Who goes down is the oncoming shift, the last of the list, not whoever has just come up.
         A shut gate holds back everybody who comes in; nobody who leaves.
         Returns:
             how many really went in and out: fewer where nobody is left.
         """
-        above = [w for w in self.walkers.values() if w.zone == self._ways.surface and not w.riding]
+        waiting = (w for w in reversed(self.walkers.values()) if not w.riding)
+        above = [w for w in waiting if w.zone == self._ways.surface]
         bottom = self._ways.underground[0] if self._ways.underground else ""
         below = [w for w in self.walkers.values() if w.zone == bottom and not w.riding]
         if shut:
