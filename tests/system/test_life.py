@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -45,10 +46,13 @@ class County:
         self.leaves: dict[int, str] = {}
         self.contradictions: list[int] = []
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        subscribed = threading.Event()
+        client.on_subscribe = lambda *_: subscribed.set()
         client.on_message = self._take
         client.connect("127.0.0.1", port)
         client.subscribe("minewatch/v1/+/+/event", qos=1)
         client.loop_start()
+        assert subscribed.wait(10)
 
     def _take(self, _client: Any, _data: Any, message: Any) -> None:
         body = json.loads(message.payload)

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -328,10 +329,13 @@ def county(house: Any) -> Iterator[dict[int, set[str]]]:
 
     client = paho.Client(CallbackAPIVersion.VERSION2, "county", protocol=MQTTProtocolVersion.MQTTv5)
     client.on_connect = lambda *_: client.subscribe("minewatch/v1/+/+/event", qos=1)
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
     client.on_message = heard
     client.reconnect_delay_set(1, 1)
     client.connect_async("127.0.0.1", house.mqtt_port)
     client.loop_start()
+    assert subscribed.wait(15), "nothing is kept for whoever subscribes after the first event"
     yield leaves
     client.disconnect()
     client.loop_stop()
