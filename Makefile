@@ -36,7 +36,7 @@ check: $(VENV)/dev.ok  ## format, lint, types, import contracts
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 
 test: $(VENV)/dev.ok  ## everything that must hold before a change lands
-	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk
+	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not nightly and not system and not browser"
 	@$(BIN)/pytest -q -m "(system or browser) and not nightly"
@@ -45,7 +45,7 @@ bench: $(VENV)/dev.ok  ## measured figures, each beside a peer or a limit
 	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 nightly: $(VENV)/dev.ok  ## slow campaigns
-	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk
+	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark
 	@$(BIN)/pytest -q -m nightly --timeout 7200
 
 format: $(VENV)/dev.ok  ## put the code in form

@@ -6,6 +6,9 @@ from typing import Any, overload
 
 _ABSENT: Any = object()
 
+REGISTERS_MAX = 125
+"""Registers that one question of the protocol can ask for."""
+
 
 class DeviceFileError(ValueError):
     """A device file is wrong: `file`, `key` (dotted) and `why`."""

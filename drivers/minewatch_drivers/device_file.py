@@ -12,14 +12,13 @@ from typing import Any
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.quality import WIRE_QUALITIES, Quality
-from minewatch_drivers.device_fields import DeviceFileError, Fields
+from minewatch_drivers.device_fields import REGISTERS_MAX, DeviceFileError, Fields
 from minewatch_drivers.device_model import (
     AtLoss,
     Channel,
     DeviceModel,
     Frame,
     Heartbeat,
-    Queue,
     RawType,
     Register,
     Sentinel,
@@ -28,12 +27,11 @@ from minewatch_drivers.device_model import (
     Table,
     Watchdog,
 )
+from minewatch_drivers.reader_file import read_queue
 
 __all__ = ["DeviceFileError", "catalogue", "load", "parse"]
 
 MATURITY = ("stable", "beta", "experimental")
-REGISTERS_MAX = 125
-SPAN_MAX = 64
 
 
 def catalogue() -> tuple[str, ...]:
@@ -100,7 +98,7 @@ def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
         signals=signals,
         channels=channels,
         watchdog=watchdog,
-        queue=_queue(top.optional("queue")),
+        queue=read_queue(top.optional("queue")),
         frames=tuple(_frame(f, signals) for f in top.list_of_tables("frames")),
     )
     for fields in (head, read, top):
@@ -284,32 +282,6 @@ def _watchdog(fields: Fields | None) -> Watchdog | None:
         raise fields.wrong("feed", "feed, time and keep must follow one another")
     if made.time_ms % made.time_unit_ms:
         raise fields.wrong("time_ms", "no whole number of time_unit_ms")
-    return made
-
-
-def _queue(fields: Fields | None) -> Queue | None:
-    if fields is None:
-        return None
-    record = fields.table("fields")
-    table = Table(fields.choice("table", ("input", "holding")))
-    size = fields.integer("record_size", 3, SPAN_MAX)
-    made = Queue(
-        table=table,
-        count=fields.integer("count", 0, 0xFFFF),
-        overflow=fields.integer("overflow", 0, 0xFFFF),
-        boot=fields.integer_or_none("boot", 0, 0xFFFF),
-        records=fields.integer("records", 0, 0xFFFF),
-        record_size=size,
-        records_max=fields.integer("records_max", 1, REGISTERS_MAX // size),
-        acknowledge=fields.integer("acknowledge", 0, 0xFFFF),
-        badge=record.integer("badge", 0, size - 2),
-        sequence=record.integer("sequence", 0, size - 1),
-        direction=record.integer_or_none("direction", 0, size - 1),
-        flags=record.integer_or_none("flags", 0, size - 1),
-        time_s=record.integer_or_none("time_s", 0, size - 2),
-    )
-    record.done()
-    fields.done()
     return made
 
 

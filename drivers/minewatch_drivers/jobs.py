@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from minewatch.model.image import ReadBack, Reading, Sample, Sighting
+from minewatch.model.image import Notice, ReadBack, Reading, Sample, Sighting
 from minewatch.model.quality import Quality
 from minewatch_drivers import modbus
 from minewatch_drivers.codec import Decoder
@@ -29,16 +29,23 @@ KEPT_MAX = 20_000
 REMEMBERED_MAX = 512
 """Readings remembered per signal, so that registers which say the same are decoded once."""
 
+NOTICES_MAX = 256
+"""Notices kept; the oldest go first."""
+
 SIGHTINGS_MAX = 2_000
 """Sightings kept; beyond that readers are not read any more and keep their own."""
 
 
 class Taken(NamedTuple):
-    """What a line learned since the last `take`, each part in order."""
+    """What a line learned since the last `take`, each part in order.
+
+    `notices` are facts that are no reading: a gap in a reader's numbers, the time from a receiver.
+    """
 
     samples: tuple[Sample, ...]
     sightings: tuple[Sighting, ...]
     read_backs: tuple[ReadBack, ...]
+    notices: tuple[Notice, ...] = ()
 
 
 class Outbox:
@@ -48,6 +55,7 @@ class Outbox:
         self.samples: deque[Sample] = deque(maxlen=KEPT_MAX)
         self.sightings: deque[Sighting] = deque()
         self.read_backs: deque[ReadBack] = deque(maxlen=KEPT_MAX)
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.sightings_put = 0
         self.sightings_taken = 0
 
@@ -57,7 +65,7 @@ class Outbox:
         return len(self.sightings) >= SIGHTINGS_MAX
 
     def __bool__(self) -> bool:
-        return bool(self.samples or self.sightings or self.read_backs)
+        return bool(self.samples or self.sightings or self.read_backs or self.notices)
 
     def sight(self, sighting: Sighting) -> None:
         """Keep a sighting; `full` is asked before a reader is read."""
@@ -66,7 +74,12 @@ class Outbox:
 
     def take(self) -> Taken:
         """Return everything and start anew; safe while the line's thread appends."""
-        taken = Taken(_drain(self.samples), _drain(self.sightings), _drain(self.read_backs))
+        taken = Taken(
+            _drain(self.samples),
+            _drain(self.sightings),
+            _drain(self.read_backs),
+            _drain(self.notices),
+        )
         self.sightings_taken += len(taken.sightings)
         return taken
 

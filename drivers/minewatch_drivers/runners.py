@@ -14,7 +14,7 @@ from typing import Protocol
 from minewatch.model.mine import Bus
 from minewatch.ports import Clock
 from minewatch_drivers.address import Address, parse_address
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import AnyLine, ByteLine
 from minewatch_drivers.serial_runner import SerialRunner
 
 CONNECT_LIMIT_S = 3.0
@@ -37,13 +37,15 @@ class Runner(Protocol):
         ...
 
 
-def open_runner(line: Line, bus: Bus, clock: Clock, notify: Callable[[], None]) -> Runner:
+def open_runner(line: AnyLine, bus: Bus, clock: Clock, notify: Callable[[], None]) -> Runner:
     """Return the runner for the url of `bus`; nothing is opened before `start`.
 
     Raises:
         ValueError: the url is none that a line can have.
     """
     address = parse_address(bus.url)
+    if not isinstance(line, ByteLine):
+        raise ValueError(f"no runner moves bytes for {bus.url!r}")
     if address.transport == "rtu":
         return SerialRunner(line, address, clock, notify, back_off_s)
     return TcpRunner(line, address, clock, notify)
@@ -59,7 +61,7 @@ class TcpRunner:
     """Runs one line on a TCP connection, Modbus TCP or RTU frames alike."""
 
     def __init__(
-        self, line: Line, address: Address, clock: Clock, notify: Callable[[], None]
+        self, line: ByteLine, address: Address, clock: Clock, notify: Callable[[], None]
     ) -> None:
         self._line = line
         self._address = address

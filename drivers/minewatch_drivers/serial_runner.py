@@ -18,7 +18,7 @@ import serial
 
 from minewatch.ports import Clock
 from minewatch_drivers.address import Address
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import ByteLine
 
 READ_MAX = 4096
 SLEEP_MAX_S = 0.05
@@ -36,7 +36,7 @@ class SerialRunner:
 
     def __init__(
         self,
-        line: Line,
+        line: ByteLine,
         address: Address,
         clock: Clock,
         notify: Callable[[], None],

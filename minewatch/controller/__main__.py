@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import open_line
 from minewatch_drivers.runners import Runner, open_runner
 
 from minewatch import __version__
@@ -72,7 +72,7 @@ class Process:
         )
         self.store.start_run(Start(self.run, durable_to_json(durable), __version__, self.config, 0))
         writes = self.mine.mode is not Mode.MONITOR
-        lines = {bus.id: Line(self.mine, bus, writes=writes) for bus in self.mine.buses}
+        lines = {bus.id: open_line(self.mine, bus, writes=writes) for bus in self.mine.buses}
         self.controller = Controller(
             self.mine, State(durable), self.clock, self.store, lines, digest=digest
         )

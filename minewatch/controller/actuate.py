@@ -5,7 +5,7 @@ In mode monitor this file is not even constructed and the lines have no write pa
 
 from collections.abc import Mapping
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import AnyLine
 
 from minewatch.model.mine import Mine, Mode, OutputRole
 
@@ -16,8 +16,8 @@ FAST_SCAN_MS = 200
 class Actuator:
     """Splits the wanted table over the lines that own the relays."""
 
-    def __init__(self, mine: Mine, lines: Mapping[str, Line]) -> None:
-        self._parts: list[tuple[Line, tuple[str, ...]]] = []
+    def __init__(self, mine: Mine, lines: Mapping[str, AnyLine]) -> None:
+        self._parts: list[tuple[AnyLine, tuple[str, ...]]] = []
         for bus_id, line in lines.items():
             owned = tuple(
                 output.id

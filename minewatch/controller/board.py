@@ -6,7 +6,7 @@ newer value. Queues of commands and notices are bounded; what does not fit is re
 
 from collections.abc import Iterable
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import AnyLine
 
 from minewatch.model.image import Command, Image, Notice, ReadBack, Reading, Sample, Sighting
 from minewatch.model.mine import Limits, Mine
@@ -23,7 +23,7 @@ NOTICES_MAX = 1024
 class Board:
     """Collects, then freezes. `urgent` says that a reading at a limit waits for the next turn."""
 
-    def __init__(self, mine: Mine, lines: Iterable[Line]) -> None:
+    def __init__(self, mine: Mine, lines: Iterable[AnyLine]) -> None:
         self._lines = tuple(lines)
         self._limits = {point.id: _first_limits(point.limits) for point in mine.points}
         self._samples: list[Sample] = []
@@ -39,6 +39,8 @@ class Board:
             taken = line.take()
             self._sightings.extend(taken.sightings)
             self._read_backs.extend(taken.read_backs)
+            for notice in taken.notices:
+                self.notice(notice)
             for sample in taken.samples:
                 self._samples.append(sample)
                 self.urgent = self.urgent or any(map(self._at_limit, sample.readings))

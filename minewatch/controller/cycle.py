@@ -6,7 +6,8 @@ virtual time. It never touches a socket, a disk or a port: lines, store and watc
 
 from collections.abc import Callable, Mapping
 
-from minewatch_drivers.line import STARTING, Line
+from minewatch_drivers.line import STARTING
+from minewatch_drivers.lines import AnyLine
 
 from minewatch.controller.actuate import FAST_SCAN_MS, Actuator
 from minewatch.controller.board import Board
@@ -39,7 +40,7 @@ class Controller:
         state: State,
         clock: Clock,
         store: Store,
-        lines: Mapping[str, Line],
+        lines: Mapping[str, AnyLine],
         *,
         digest: DecisionDigest,
     ) -> None:

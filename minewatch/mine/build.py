@@ -80,6 +80,8 @@ class Builder:
             citation=citation,
             fault_after_ms=table.fault_after_s * 1000,
             at=_spot(table.at),
+            scan_ms=table.scan_ms or 0,
+            compare_with=table.compare_with or "",
         )
 
     def _zone(self, row: Row[schema.ZoneTable]) -> model.Zone:

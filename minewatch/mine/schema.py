@@ -156,6 +156,8 @@ class PointTable(Table):
     low_clear: Printed | None = None
     fault_after_s: Seconds = 10
     fault_after_signed_by: Id | None = None
+    scan_ms: Annotated[int, Field(ge=50, le=60_000)] | None = None
+    compare_with: Id | None = None
 
 
 class LoadTable(Table):

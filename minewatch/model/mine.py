@@ -123,7 +123,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measured or reported quantity, read as `signal` of `device`."""
+    """One measured or reported quantity, read as `signal` of `device`.
+
+    `scan_ms` is its scan class; 0 takes the one of its kind (`minewatch_drivers.schedule`).
+    `compare_with` is the point of the certified system that stands beside it (practice 33).
+    """
 
     id: str
     name: str
@@ -136,6 +140,8 @@ class Point:
     citation: str = ""
     fault_after_ms: int = 10_000
     at: tuple[int, int] | None = None
+    scan_ms: int = 0
+    compare_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)

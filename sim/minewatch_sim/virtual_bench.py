@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.lines import ByteLine, open_line
 
 from minewatch.model.image import ReadBack, Sample, Sighting
 from minewatch.model.mine import Mine
@@ -48,7 +48,7 @@ class VirtualWire:
     Implements `ports.Wire`. Bytes that are under way when the connection drops are lost.
     """
 
-    def __init__(self, bench: "VirtualBench", line: Line, bus: SimulatedBus) -> None:
+    def __init__(self, bench: "VirtualBench", line: ByteLine, bus: SimulatedBus) -> None:
         self._bench = bench
         self.line = line
         self._bus = bus
@@ -167,7 +167,7 @@ class VirtualBench:
         self.plant.clock_us = self.clock.now_us
         self.store = VirtualStore(random.Random(f"{seed}/store"), store or StoreHabits())
         self.buses = {each.id: SimulatedBus(each, self.plant) for each in mine.buses}
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, ByteLine] = {}
         self.wires: dict[str, VirtualWire] = {}
         self._speed = speed
         self._writes = writes
@@ -184,7 +184,7 @@ class VirtualBench:
         self._guard = None
         for wire in self.wires.values():
             wire.close()
-        self.lines = {b.id: Line(self.mine, b, writes=self._writes) for b in self.mine.buses}
+        self.lines = {b.id: open_line(self.mine, b, writes=self._writes) for b in self.mine.buses}
         self.wires = {
             key: VirtualWire(self, line, self.buses[key]) for key, line in self.lines.items()
         }

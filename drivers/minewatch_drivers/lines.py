@@ -1,0 +1,82 @@
+"""What the controller holds of a line, whatever runs on its wire, and which machine a url takes.
+
+`tcp`, `rtu` and `rtu+tcp` speak Modbus (`line.Line`). Every machine is sans-IO: a runner
+(`runners.open_runner`) moves its bytes, or its files, and calls it with the time.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol, runtime_checkable
+
+from minewatch.model.mine import Bus, Mine
+from minewatch_drivers.address import parse_address
+from minewatch_drivers.jobs import Taken
+from minewatch_drivers.line import Line, LineStatus, Turn
+
+
+class AnyLine(Protocol):
+    """A line as the controller sees it; these may be called from any one thread."""
+
+    bus: Bus
+    outputs: tuple[str, ...]
+
+    def want(self, table: Mapping[str, bool], now_us: int) -> None:
+        """Set the wanted level of every output of this line."""
+        ...
+
+    def urge(self, points: Collection[str], scan_ms: int) -> None:
+        """Scan these points every `scan_ms` and all others as configured; empty is normal."""
+        ...
+
+    def take(self) -> Taken:
+        """Return what was learned since the last call."""
+        ...
+
+    def status(self) -> LineStatus:
+        """Return how the line is."""
+        ...
+
+
+@runtime_checkable
+class ByteLine(AnyLine, Protocol):
+    """A line whose wire carries bytes, as its runner sees it."""
+
+    def connected(self, now_us: int) -> None:
+        """The connection or port is open."""
+        ...
+
+    def lost(self, now_us: int, why: str) -> None:
+        """The connection or port is gone, or could not be opened; `why` is a code."""
+        ...
+
+    def feed(self, data: bytes, now_us: int) -> None:
+        """Take bytes that arrived; `poll` follows."""
+        ...
+
+    def poll(self, now_us: int) -> Turn:
+        """Return what to do now."""
+        ...
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes are surely still to come."""
+        ...
+
+    @property
+    def answered_since_open(self) -> bool:
+        """Whether anything good has come since the connection was opened last."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """Whether `take` would return anything."""
+        ...
+
+
+def open_line(mine: Mine, bus: Bus, *, writes: bool) -> ByteLine:
+    """Return the machine for `bus`; `writes=False` constructs no way to write an output at all.
+
+    Raises:
+        ValueError: the url is none that a line can have.
+    """
+    parse_address(bus.url)
+    return Line(mine, bus, writes=writes)
