@@ -96,7 +96,7 @@ def _drain(queue: deque[_T]) -> tuple[_T, ...]:
 class UnitState:
     """What a line remembers of one unit: failures, silence owed, identity, heartbeat."""
 
-    __slots__ = ("_beat", "_beat_us", "hold_us", "proved", "skip_us", "still_us", "streak")
+    __slots__ = ("_beat", "_beat_us", "hold_us", "proved", "skip_us", "still_us", "streak", "why")
 
     def __init__(self, heartbeat_every_ms: int | None) -> None:
         self.still_us = max(STILL_MIN_US, 3000 * (heartbeat_every_ms or 0))
@@ -104,6 +104,8 @@ class UnitState:
         self.skip_us = 0
         self.hold_us = 0
         self.proved = False
+        self.why = ""
+        """The code of the last failure, set by the line before `retry` and `refuse` are called."""
         self._beat: int | None = None
         self._beat_us = 0
 
@@ -115,6 +117,7 @@ class UnitState:
 
     def answered(self) -> None:
         """The unit answered as it should."""
+        self.why = ""
         self.streak = 0
         self.skip_us = 0
 

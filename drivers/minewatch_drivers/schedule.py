@@ -34,6 +34,7 @@ class Schedule:
         self._outbox = outbox
         self._scan_us = bus.scan_ms * 1000
         self._states: list[UnitState] = []
+        self._by_unit: dict[int, UnitState] = {}
         self._polls: list[Poll] = []
         self._gates: dict[int, Poll] = {}
         self._readers: list[QueueReader] = []
@@ -62,8 +63,14 @@ class Schedule:
         for bank in self._banks:
             bank.reset(now_us)
 
-    def next_job(self, now_us: int, wanted: Levels | None) -> Job | None:
-        """Return what to ask now, or None."""
+    def next_job(
+        self, now_us: int, wanted: Levels | None, flying: Collection[Job] = ()
+    ) -> Job | None:
+        """Return what to ask now, or None; nothing of `flying`, which waits for its answer."""
+        return self.next_write(now_us, wanted) or self.next_scan(now_us, flying)
+
+    def next_write(self, now_us: int, wanted: Levels | None) -> Job | None:
+        """Return what relays and readers need now, or None."""
         for bank in self._banks:
             task = bank.next_task(now_us, wanted)
             if task is not None:
@@ -72,13 +79,18 @@ class Schedule:
             acknowledge = reader.acknowledge(now_us)
             if acknowledge is not None:
                 return acknowledge
-        return self._next_scan(now_us)
+        return None
 
-    def due_us(self, now_us: int, wanted: Levels | None) -> int:
-        """Return when there will be something to ask."""
+    def state_of(self, unit: int) -> UnitState | None:
+        """Return what is remembered of a unit number, None where no device of ours has it."""
+        return self._by_unit.get(unit)
+
+    def due_us(self, now_us: int, wanted: Levels | None, flying: Collection[Job] = ()) -> int:
+        """Return when there will be something to ask beside `flying`."""
         due = NEVER_US
         for scan in self._scans:
-            due = min(due, max(scan.due_us, scan.state.hold_us))
+            if scan not in flying:
+                due = min(due, max(scan.due_us, scan.state.hold_us))
         for bank in self._banks:
             due = min(due, bank.due_us(wanted))
         for reader in self._readers:
@@ -105,25 +117,27 @@ class Schedule:
             fast = not urged.isdisjoint(poll.points)
             poll.urge(now_us, min(period_us, poll.normal_us) if fast else poll.normal_us)
 
-    def _next_scan(self, now_us: int) -> Job | None:
+    def next_scan(self, now_us: int, flying: Collection[Job] = ()) -> Job | None:
         """Return the scan that is longest due; scans of dead units fail without being asked."""
         best: Poll | QueueReader | None = None
         best_due = now_us + 1
         for scan in self._scans:
-            if scan.due_us < best_due:
+            if scan.due_us < best_due and scan not in flying:
                 state = scan.state
                 if now_us < state.skip_us:
                     scan.refuse(now_us, scan.first_us or now_us, False)
                 elif now_us >= state.hold_us:
                     best, best_due = scan, scan.due_us
         if best is not None and not best.state.proved:
-            return self._gates.get(id(best.state), best)
+            gate = self._gates.get(id(best.state), best)
+            return None if gate in flying else gate
         return best
 
     def _add(self, mine: Mine, device: Device, writes: bool) -> None:
         model = device_file.load(device.model)
         state = UnitState(model.heartbeat.every_ms if model.heartbeat else None)
         self._states.append(state)
+        self._by_unit[device.unit] = state
         self._add_polls(mine, device, model, state)
         self._readers += [
             QueueReader(
