@@ -90,10 +90,22 @@ class Sentinel:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A counter that the device moves at least every `every_ms` while it measures."""
+    """What the device moves at least every `every_ms` while it measures: a counter or a bit.
+
+    Only the bits of `mask` count; a toggling bit needs scans at least as often as it toggles.
+    """
 
     at: Register
     every_ms: int
+    mask: int = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some bits of a word: shifted down by `shift`, then cut by `mask`. None is the whole word."""
+
+    shift: int
+    mask: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,8 @@ class StatusWord:
     """A register that says how far values may be believed.
 
     A set bit of `bits` gives its quality. Where `values` stand, the word is a number: the first
-    (low, high, quality) that holds it counts, and any other number gives `otherwise`.
+    (low, high, quality) that holds it counts, and any other number gives `otherwise`. A `wide`
+    word has 32 bits.
     """
 
     name: str
@@ -109,14 +122,68 @@ class StatusWord:
     bits: tuple[tuple[int, Quality], ...] = ()
     values: tuple[tuple[int, int, Quality], ...] = ()
     otherwise: Quality = Quality.GOOD
+    wide: bool = False
+    low_word_first: bool = False
+    part: Part | None = None
+
+
+class Role(StrEnum):
+    """What the number in a second register does to a value."""
+
+    MULTIPLIER = "multiplier"
+    DIVISOR = "divisor"
+    DECIMALS = "decimals"
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A second register without which a value means nothing; other numbers than `allowed` are bad.
+
+    The value is multiplied by it, divided by it, or divided by ten to its power.
+    """
+
+    role: Role
+    at: Register
+    allowed: tuple[int, ...]
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A current, voltage or frequency that stands for a value.
+
+    Raw count times scale is measured in the unit of `zero_at` and `full_at`; these two stand for
+    the values `zero_is` and `full_is`. Below `under` and above `over` there is no value, and
+    `bands` (from, to, quality) name what a measured number stands for instead.
+    """
+
+    zero_at: Fraction
+    full_at: Fraction
+    zero_is: Fraction
+    full_is: Fraction
+    under: Fraction
+    over: Fraction
+    bands: tuple[tuple[Fraction, Fraction, Quality], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Raw counts from `low` to `high` mean the switch state `state`, or `quality` without one."""
+
+    low: int
+    high: int
+    state: int | None
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One value of a device. `kind` None takes the kind of the point (a plain switch input).
 
-    `scale` turns raw counts into engineering units; `low` and `high` are the measuring range in
-    the kind's smallest unit, `codes` are raw numbers that stand for a quality instead of a value.
+    `scale` turns raw counts into engineering units and `offset` is added to them; `low` and `high`
+    are the measuring range in the kind's smallest unit, `codes` are raw numbers that stand for a
+    quality instead of a value. `levels` make a switch of a number, `span` a value of a current.
+    `stride` is how many registers stand behind one address.
     """
 
     name: str
@@ -130,6 +197,36 @@ class Signal:
     high: int | None = None
     codes: tuple[tuple[int, Quality], ...] = ()
     status: tuple[StatusWord, ...] = ()
+    offset: Fraction = Fraction(0)
+    factors: tuple[Factor, ...] = ()
+    span: Span | None = None
+    levels: tuple[Level, ...] = ()
+    part: Part | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a device must hold when it is connected: a safe value, a watchdog, a firmware version.
+
+    A register or bit that lies outside `low`…`high` is wrong. Of a `channel` it matters only where
+    an output uses it. With `identity` a wrong one means another device or another map: then no
+    value of the device is believed. `needed` says to a person what to set.
+    """
+
+    name: str
+    at: Register
+    low: int
+    high: int
+    needed: str
+    channel: str | None = None
+    identity: bool = False
+    part: Part | None = None
+
+    def holds(self, raw: int) -> bool:
+        """Return whether `raw` is what it must be."""
+        number = raw >> self.part.shift & self.part.mask if self.part else raw
+        return self.low <= number <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +293,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """One model of device. Look signals and channels up by name."""
+    """One model of device. Look signals and channels up by name.
+
+    `registers_max` counts addresses; behind each stand `stride` registers. `in_flight_max` is how
+    many questions it takes at once on TCP, `pause_ms` the rest it wants after each answer.
+    """
 
     name: str
     category: str
@@ -217,7 +318,23 @@ class DeviceModel:
     watchdog: Watchdog | None
     queue: Queue | None
     frames: tuple[Frame, ...] = field(default=(), repr=False)
+    in_flight_max: int = 1
+    pause_ms: int = 0
+    stride: int = 1
+    coil_on: int = 0xFF00
+    never_write: tuple[tuple[Table, int, int], ...] = ()
+    settings: tuple[Setting, ...] = ()
 
     def at_loss(self, channel: str) -> tuple[AtLoss, ...]:
         """Return what `channel` can be made to do at loss of heartbeat; KeyError for no channel."""
         return self.channels[channel].at_loss
+
+    def may_write(self, table: Table, first: int, last: int) -> bool:
+        """Return whether anybody at all may write these addresses."""
+        return not any(
+            each is table and first <= high and low <= last for each, low, high in self.never_write
+        )
+
+    def may_read(self, first: int, last: int) -> bool:
+        """Return whether reading these addresses is without side effect."""
+        return not any(first <= high and low <= last for low, high in self.forbidden)
