@@ -4,8 +4,9 @@ Used by real sockets, ptys and virtual wires alike, so that all three behave ali
 """
 
 from minewatch.model.mine import Bus
+from minewatch_sim.bending import Timed
 from minewatch_sim.devices import SimulatedDevice
-from minewatch_sim.faults import CLOSING, Fault, Timed
+from minewatch_sim.faults import CLOSING, Fault
 from minewatch_sim.modbus_server import Request, RtuFraming, TcpFraming
 from minewatch_sim.plant import Plant
 
