@@ -47,22 +47,23 @@ def parse_address(url: str) -> Address:
     """Return what `url` says.
 
     Raises:
-        ValueError: not one of tcp://host:port, rtu+tcp://host:port, rtu:///path?baud=…&parity=…
+        ValueError: not one of tcp://host:port, rtu+tcp://host:port, rtu:///path?baud=…&parity=…,
+            serial:///path?baud=…&parity=…
     """
     parts = urlsplit(url)
     query = parse_qs(parts.query, strict_parsing=True) if parts.query else {}
     unknown = set(query) - {"baud", "parity", "stop"}
-    if parts.scheme not in ("tcp", "rtu", "rtu+tcp") or unknown:
+    if parts.scheme not in ("tcp", "rtu", "rtu+tcp", "serial") or unknown:
         raise ValueError(f"not a line: {url!r}")
     baud = int(query.get("baud", ["9600"])[0])
     parity = query.get("parity", ["E" if parts.scheme == "rtu" else "N"])[0]
     stop = int(query.get("stop", ["1"])[0])
     if not 300 <= baud <= 4_000_000 or parity not in PARITIES or stop not in (1, 2):
         raise ValueError(f"baud, parity or stop bits of {url!r} cannot be")
-    if parts.scheme == "rtu":
+    if parts.scheme in ("rtu", "serial"):
         if not parts.path or parts.netloc:
             raise ValueError(f"a serial line needs a path: {url!r}")
-        return Address("rtu", "", 0, parts.path, baud, parity, stop)
+        return Address(parts.scheme, "", 0, parts.path, baud, parity, stop)
     if not parts.hostname or not parts.port:
         raise ValueError(f"host and port are needed: {url!r}")
     return Address(parts.scheme, parts.hostname, parts.port, "", baud, parity, stop)

@@ -126,6 +126,13 @@ class Fields:
             raise self.wrong(key, f"must be a list of rows of {width}")
         return value
 
+    def integers(self, key: str) -> tuple[Any, ...]:
+        """Return a list whose items are yet to be checked, empty where the key is absent."""
+        value = self._get(key, [])
+        if not isinstance(value, list):
+            raise self.wrong(key, "must be a list of integers")
+        return tuple(value)
+
     def octets(self, key: str) -> bytes:
         """Return bytes written as hexadecimal."""
         try:

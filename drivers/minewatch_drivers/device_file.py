@@ -28,6 +28,7 @@ from minewatch_drivers.device_model import (
     Watchdog,
 )
 from minewatch_drivers.reader_file import read_queue
+from minewatch_drivers.serial_file import read_serial
 
 __all__ = ["DeviceFileError", "catalogue", "load", "parse"]
 
@@ -99,6 +100,7 @@ def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
         channels=channels,
         watchdog=watchdog,
         queue=read_queue(top.optional("queue")),
+        serial=read_serial(top.optional("serial")),
         frames=tuple(_frame(f, signals) for f in top.list_of_tables("frames")),
     )
     for fields in (head, read, top):
@@ -310,6 +312,8 @@ def _frame(fields: Fields, signals: dict[str, Signal]) -> Frame:
 
 def _check(top: Fields, model: DeviceModel) -> None:
     """Refuse what fits no device: nothing to read, or words that no block can hold together."""
+    if model.serial is not None:
+        return
     if not (model.signals or model.channels or model.queue):
         raise top.wrong("signals", "the file has no signal, channel or queue")
     if not model.frames:

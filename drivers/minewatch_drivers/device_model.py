@@ -12,6 +12,7 @@ from fractions import Fraction
 from minewatch.model.kind import Kind
 from minewatch.model.mine import OutputRole
 from minewatch.model.quality import Quality
+from minewatch_drivers.serial_model import SerialProtocol
 
 
 class Table(StrEnum):
@@ -317,6 +318,7 @@ class DeviceModel:
     channels: dict[str, Channel]
     watchdog: Watchdog | None
     queue: Queue | None
+    serial: SerialProtocol | None = None
     frames: tuple[Frame, ...] = field(default=(), repr=False)
     in_flight_max: int = 1
     pause_ms: int = 0

@@ -1,16 +1,21 @@
 """What the controller holds of a line, whatever runs on its wire, and which machine a url takes.
 
-`tcp`, `rtu` and `rtu+tcp` speak Modbus (`line.Line`). Every machine is sans-IO: a runner
-(`runners.open_runner`) moves its bytes, or its files, and calls it with the time.
+`tcp`, `rtu` and `rtu+tcp` speak Modbus (`line.Line`), `serial` a vendor's protocol
+(`serial_line.SerialLine`) or a modem's dialogue (`gsm_line.GsmLine`). Every machine is sans-IO: a
+runner (`runners.open_runner`) moves its bytes, or its files, and calls it with the time.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Protocol, runtime_checkable
 
 from minewatch.model.mine import Bus, Mine
+from minewatch_drivers import device_file
 from minewatch_drivers.address import parse_address
+from minewatch_drivers.gsm_line import GsmLine
 from minewatch_drivers.jobs import Taken
 from minewatch_drivers.line import Line, LineStatus, Turn
+from minewatch_drivers.serial_line import SerialLine
+from minewatch_drivers.serial_model import Says
 
 
 class AnyLine(Protocol):
@@ -78,5 +83,11 @@ def open_line(mine: Mine, bus: Bus, *, writes: bool) -> ByteLine:
     Raises:
         ValueError: the url is none that a line can have.
     """
-    parse_address(bus.url)
+    if parse_address(bus.url).transport == "serial":
+        return GsmLine(mine, bus) if _is_modem(mine, bus) else SerialLine(mine, bus)
     return Line(mine, bus, writes=writes)
+
+
+def _is_modem(mine: Mine, bus: Bus) -> bool:
+    protocols = [device_file.load(each.model).serial for each in mine.devices if each.bus == bus.id]
+    return any(each is not None and each.says is Says.SMS for each in protocols)

@@ -46,7 +46,7 @@ def open_runner(line: AnyLine, bus: Bus, clock: Clock, notify: Callable[[], None
     address = parse_address(bus.url)
     if not isinstance(line, ByteLine):
         raise ValueError(f"no runner moves bytes for {bus.url!r}")
-    if address.transport == "rtu":
+    if address.transport in ("rtu", "serial"):
         return SerialRunner(line, address, clock, notify, back_off_s)
     return TcpRunner(line, address, clock, notify)
 
