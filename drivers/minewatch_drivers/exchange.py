@@ -76,6 +76,24 @@ def write_exchange(unit: int, pdu: bytes) -> Exchange:
     return Exchange(unit, pdu, pdu[0], 5, pdu[:5])
 
 
+def exchange_of(unit: int, pdu: bytes) -> Exchange:
+    """Return the exchange that asks `pdu`: a read or a write of the eight common functions.
+
+    Raises:
+        ValueError: it is none of them, or no unit has this number.
+    """
+    if not 0 <= unit <= 255:
+        raise ValueError(f"no unit {unit}")
+    try:
+        request = modbus.parse_request(unit, pdu)
+    except modbus.ModbusError as error:
+        raise ValueError(f"no question: {pdu.hex()}") from error
+    if request.function in modbus.READS:
+        reply_size = modbus.reply_length(request.function, request.count)
+        return Exchange(unit, pdu, request.function, reply_size, None)
+    return write_exchange(unit, pdu)
+
+
 class TcpEnvelope:
     """Modbus TCP: the transaction number finds the answer; older answers are late and dropped."""
 

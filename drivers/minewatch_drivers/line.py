@@ -20,6 +20,7 @@ from minewatch_drivers.exchange import (
     StreamError,
     TcpEnvelope,
 )
+from minewatch_drivers.inquiry import Inquiries, Inquiry, InquiryJob, InquiryReply, Tap, Traffic
 from minewatch_drivers.jobs import Job, Outbox, Taken
 from minewatch_drivers.load import LoadMeter
 from minewatch_drivers.outputs import Levels
@@ -32,6 +33,12 @@ QUIET_MAX_US = 2_000_000
 QUIET_MARGIN_US = 20_000
 MUTE_FAILURES = 3
 """Timeouts in a row without one good answer after which a TCP connection is opened anew."""
+
+FINAL_REFUSALS = frozenset({1, 2, 3, 5, 6, 10})
+"""Exceptions after which the same question at once would only be refused again."""
+
+BACK_OFF_REFUSALS = frozenset({5, 6, 10, 11})
+"""Exceptions of a device that is busy, or of a gateway that cannot reach it: ask less often."""
 
 STARTING = "starting"
 STARTING_US = 100_000
@@ -50,7 +57,11 @@ class Turn(NamedTuple):
 
 
 class LineStatus(NamedTuple):
-    """How a line is. `error` is a code, empty when up; `load` is the busy share of its time."""
+    """How a line is. `error` is a code, empty when up; `load` is the busy share of its time.
+
+    `last_failure` is the code of the newest exchange without a value, of `last_failure_unit`: a
+    gateway's `exception_10` shows here while the line itself is up.
+    """
 
     up: bool
     error: str
@@ -60,6 +71,8 @@ class LineStatus(NamedTuple):
     violations: int
     last_us: int
     load: float
+    last_failure: str = ""
+    last_failure_unit: int = 0
 
 
 class Line:
@@ -80,7 +93,7 @@ class Line:
         self.outputs = self._schedule.outputs
         self._job: Job | None = None
         self._first_us = self._start_us = self._deadline_us = 0
-        self._last_byte_us = self._quiet_us = self._wake_us = self._opened_us = 0
+        self._last_byte_us = self._quiet_us = self._polled_us = self._opened_us = 0
         self._worst_us = 0.0
         self._connected = False
         self._reconnect = ""
@@ -89,7 +102,10 @@ class Line:
         self._urged_now = self._urged
         self._up, self._error, self._since_us, self._last_us = False, STARTING, 0, 0
         self._exchanges = self._failures = self._violations = self._mute = 0
+        self._last_failure, self._last_failure_unit = "", 0
         self._meter = LoadMeter()
+        self._inquiries = Inquiries(writes=writes, state_of=self._schedule.state_of)
+        self._tap: Tap | None = None
 
     # What the runner calls.
 
@@ -113,6 +129,7 @@ class Line:
             job, self._job = self._job, None
             self._failures += 1
             self._meter.busy(self._start_us, now_us)
+            job.state.why = why
             job.refuse(now_us, self._first_us, False)
         self._is_down(why, now_us)
 
@@ -121,6 +138,8 @@ class Line:
         if not self._connected or not data:
             return
         self._last_byte_us = now_us
+        if self._tap is not None:
+            self._tap.put(now_us, data, sent=False)
         job = self._job
         if job is None:
             self._stray(data, now_us)
@@ -128,7 +147,7 @@ class Line:
         try:
             pdu = self._envelope.receive(data)
         except DeviceRefusalError as refusal:
-            self._failed(f"exception_{refusal.code}", now_us, unit_dead=False)
+            self._refused(job, refusal.code, now_us)
         except BadReplyError as bad:
             self._violations += 1
             self._failed(f"bad_{bad.why}", now_us)
@@ -140,14 +159,11 @@ class Line:
 
     def poll(self, now_us: int) -> Turn:
         """Return what to do now; safe to call at any time, as often as one likes."""
-        turn = self._turn(now_us)
-        self._wake_us = turn.wake_us
-        return turn
-
-    def _turn(self, now_us: int) -> Turn:
+        self._polled_us = now_us
         if not self._connected:
             if self._error == STARTING:
                 return Turn(None, now_us + STARTING_US, reconnect=False)
+            self._inquiries.fail_all(now_us)
             return Turn(None, self._schedule.fail_due(now_us), reconnect=False)
         if self._job is not None:
             if now_us < self._deadline_us:
@@ -165,16 +181,13 @@ class Line:
                 self._schedule.fail_due(now_us)
             return Turn(None, ready_us, reconnect=False)
         wanted = self._fresh_table(now_us)
-        job = self._schedule.next_job(now_us, wanted)
+        job = self._next_job(now_us, wanted)
         if job is None:
             due_us = self._schedule.due_us(now_us, wanted)
+            if self._inquiries.waiting:
+                due_us = min(due_us, self._inquiries.due_us(now_us))
             return Turn(None, max(due_us, now_us + SPIN_US), reconnect=False)
         return Turn(self._ask(job, now_us), self._deadline_us, reconnect=False)
-
-    @property
-    def next_due(self) -> int:
-        """When the line wants to be polled again, in µs, as its last `Turn` said."""
-        return self._wake_us
 
     @property
     def missing_bytes(self) -> int:
@@ -221,7 +234,32 @@ class Line:
             self._violations + self._envelope.violations,
             self._last_us,
             self._meter.load,
+            self._last_failure,
+            self._last_failure_unit,
         )
+
+    def inquire(self, inquiry: Inquiry) -> bool:
+        """Queue a question of a person; False where too many wait. Kick the runner afterwards."""
+        return self._inquiries.ask(inquiry, self._polled_us)
+
+    def replies(self) -> tuple[InquiryReply, ...]:
+        """Return what came of inquiries since the last call."""
+        return self._inquiries.take()
+
+    def tap(self, on: bool) -> None:
+        """Begin or end to copy what runs on the line."""
+        self._tap = Tap() if on else None
+
+    def tapped(self) -> tuple[Traffic, ...]:
+        """Return what ran since the last call, in order; nothing without `tap`."""
+        tap = self._tap
+        return () if tap is None else tap.take()
+
+    @property
+    def tap_dropped(self) -> int:
+        """How many pieces of traffic nobody fetched in time since `tap`."""
+        tap = self._tap
+        return 0 if tap is None else tap.dropped
 
     def _fresh_table(self, now_us: int) -> Levels | None:
         wanted = self._wanted
@@ -231,6 +269,18 @@ class Line:
 
     # One exchange.
 
+    def _next_job(self, now_us: int, wanted: Levels | None) -> Job | None:
+        """Writes, then scans, then inquiries; an inquiry that has waited long goes before scans."""
+        schedule, inquiries = self._schedule, self._inquiries
+        if not inquiries.waiting:
+            return schedule.next_job(now_us, wanted)
+        job = schedule.next_write(now_us, wanted)
+        if job is None and inquiries.impatient(now_us):
+            job = inquiries.next_job(now_us)
+        if job is None:
+            job = schedule.next_scan(now_us) or inquiries.next_job(now_us)
+        return job
+
     def _ask(self, job: Job, now_us: int) -> bytes:
         self._job = job
         self._start_us = now_us
@@ -239,6 +289,8 @@ class Line:
         wire_us = self._byte_us * (len(data) + job.exchange.reply_size + 3)
         self._deadline_us = now_us + self._timeout_us + int(wire_us)
         self._last_byte_us = now_us + int(self._byte_us * len(data))
+        if self._tap is not None:
+            self._tap.put(now_us, data, sent=True)
         return data
 
     def _answered(self, job: Job, pdu: bytes, now_us: int) -> None:
@@ -267,25 +319,36 @@ class Line:
         self._violations += spoken
         self._failed("bad_reply" if spoken else "timeout", now_us, late=True)
 
-    def _failed(self, why: str, now_us: int, *, unit_dead: bool = True, late: bool = False) -> None:
+    def _refused(self, job: Job, code: int, now_us: int) -> None:
+        """The device, or the gateway in front of it, said no: proper words, but no value."""
+        self._alive(now_us)
+        self._over(job, f"exception_{code}", now_us)
+        if code in FINAL_REFUSALS or not job.retry(self._first_us):
+            job.refuse(now_us, self._first_us, code in BACK_OFF_REFUSALS or job.gate)
+
+    def _failed(self, why: str, now_us: int, *, late: bool = False) -> None:
         """End the exchange without an answer: retry later or give up, and keep silent (RTU)."""
         job = self._job
         assert job is not None
-        self._job = None
-        self._envelope.close()
-        self._failures += 1
-        self._meter.busy(self._start_us, now_us)
-        if unit_dead:
-            self._mute += late
-            self._keep_silent(job, now_us)
-        else:
-            self._alive(now_us)
+        self._over(job, why, now_us)
+        self._keep_silent(job, now_us)
         if not job.retry(self._first_us):
-            job.refuse(now_us, self._first_us, unit_dead or job.gate)
+            job.refuse(now_us, self._first_us, True)
+        self._mute += late and not isinstance(job, InquiryJob)
         if self._mute >= MUTE_FAILURES:
             self._is_down(why, now_us)
             if self._reopens:
                 self._reconnect = why
+
+    def _over(self, job: Job, why: str, now_us: int) -> None:
+        """Count an exchange that brought no value, and remember why."""
+        self._job = None
+        self._envelope.close()
+        self._failures += 1
+        self._meter.busy(self._start_us, now_us)
+        job.state.why = why
+        if not isinstance(job, InquiryJob):
+            self._last_failure, self._last_failure_unit = why, job.exchange.unit
 
     def _keep_silent(self, job: Job, now_us: int) -> None:
         """Owe silence: the line until late bytes are past, the unit until a late reply is."""
