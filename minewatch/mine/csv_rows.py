@@ -15,7 +15,7 @@ from minewatch.mine.raw import Raw
 from minewatch.mine.schema import CSV_TABLES, is_delay
 from minewatch.mine.suggest import nearest
 
-ROWS_MAX = 20_000
+ROWS_MAX = 25_000
 IDENTITY: tuple[str, ...] = ("id", "code")
 
 

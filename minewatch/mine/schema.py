@@ -267,10 +267,10 @@ MANY: dict[str, type[Table]] = {
 """Tables that stand many times: `[[name]]`, each with how many there may be in `ROWS_MAX`."""
 
 ROWS_MAX: dict[str, int] = {
-    "zone": 500,
-    "bus": 128,
+    "zone": 1000,
+    "bus": 512,
     "device": 2000,
-    "point": 10_000,
+    "point": 25_000,
     "output": 500,
     "interlock": 500,
     "reader": 500,
