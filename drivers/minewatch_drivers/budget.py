@@ -67,12 +67,12 @@ class _Job:
 
 
 def predict(mine: Mine) -> tuple[LineBudget, ...]:
-    """Return the budget of every bus of `mine`, in order.
+    """Return the budget of every bus of `mine` that asks devices, in order.
 
     Raises:
         DeviceFileError, KeyError, ValueError: the mine was not checked and names what is not there.
     """
-    return tuple(_line(mine, bus) for bus in mine.buses)
+    return tuple(_line(mine, bus) for bus in mine.buses if not bus.certified)
 
 
 def _line(mine: Mine, bus: Bus) -> LineBudget:

@@ -1,8 +1,9 @@
 """What the controller holds of a line, whatever runs on its wire, and which machine a url takes.
 
 `tcp`, `rtu` and `rtu+tcp` speak Modbus (`line.Line`), `serial` a vendor's protocol
-(`serial_line.SerialLine`) or a modem's dialogue (`gsm_line.GsmLine`). Every machine is sans-IO: a
-runner (`runners.open_runner`) moves its bytes, or its files, and calls it with the time.
+(`serial_line.SerialLine`) or a modem's dialogue (`gsm_line.GsmLine`), `files` reads the certified
+system's files (`files_line.FilesLine`). Every machine is sans-IO: a runner (`runners.open_runner`)
+moves its bytes, or its files, and calls it with the time.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from minewatch.model.mine import Bus, Mine
 from minewatch_drivers import device_file
 from minewatch_drivers.address import parse_address
+from minewatch_drivers.files_line import FilesLine
 from minewatch_drivers.gsm_line import GsmLine
 from minewatch_drivers.jobs import Taken
 from minewatch_drivers.line import Line, LineStatus, Turn
@@ -77,12 +79,14 @@ class ByteLine(AnyLine, Protocol):
         ...
 
 
-def open_line(mine: Mine, bus: Bus, *, writes: bool) -> ByteLine:
+def open_line(mine: Mine, bus: Bus, *, writes: bool) -> AnyLine:
     """Return the machine for `bus`; `writes=False` constructs no way to write an output at all.
 
     Raises:
         ValueError: the url is none that a line can have.
     """
+    if bus.certified:
+        return FilesLine(mine, bus)
     if parse_address(bus.url).transport == "serial":
         return GsmLine(mine, bus) if _is_modem(mine, bus) else SerialLine(mine, bus)
     return Line(mine, bus, writes=writes)

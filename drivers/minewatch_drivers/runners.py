@@ -14,6 +14,8 @@ from typing import Protocol
 from minewatch.model.mine import Bus
 from minewatch.ports import Clock
 from minewatch_drivers.address import Address, parse_address
+from minewatch_drivers.files_line import FilesLine
+from minewatch_drivers.files_runner import FilesRunner
 from minewatch_drivers.lines import AnyLine, ByteLine
 from minewatch_drivers.serial_runner import SerialRunner
 
@@ -43,6 +45,8 @@ def open_runner(line: AnyLine, bus: Bus, clock: Clock, notify: Callable[[], None
     Raises:
         ValueError: the url is none that a line can have.
     """
+    if isinstance(line, FilesLine):
+        return FilesRunner(line, clock, notify)
     address = parse_address(bus.url)
     if not isinstance(line, ByteLine):
         raise ValueError(f"no runner moves bytes for {bus.url!r}")

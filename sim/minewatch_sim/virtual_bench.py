@@ -166,7 +166,8 @@ class VirtualBench:
         self.plant = Plant(mine, seed, scenario)
         self.plant.clock_us = self.clock.now_us
         self.store = VirtualStore(random.Random(f"{seed}/store"), store or StoreHabits())
-        self.buses = {each.id: SimulatedBus(each, self.plant) for each in mine.buses}
+        buses = [each for each in mine.buses if not each.certified]
+        self.buses = {each.id: SimulatedBus(each, self.plant) for each in buses}
         self.lines: dict[str, ByteLine] = {}
         self.wires: dict[str, VirtualWire] = {}
         self._speed = speed
@@ -184,7 +185,8 @@ class VirtualBench:
         self._guard = None
         for wire in self.wires.values():
             wire.close()
-        self.lines = {b.id: open_line(self.mine, b, writes=self._writes) for b in self.mine.buses}
+        opened = [open_line(self.mine, each, writes=self._writes) for each in self.mine.buses]
+        self.lines = {each.bus.id: each for each in opened if isinstance(each, ByteLine)}
         self.wires = {
             key: VirtualWire(self, line, self.buses[key]) for key, line in self.lines.items()
         }
