@@ -26,6 +26,7 @@ class Kind(StrEnum):
     GATE_IN = "gate_in"
     GATE_OUT = "gate_out"
     COAL_CUTTING = "coal_cutting"
+    HEADCOUNT = "headcount"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ UNITS: dict[Kind, Unit] = {
     Kind.GATE_IN: Unit("", 0, "count"),
     Kind.GATE_OUT: Unit("", 0, "count"),
     Kind.COAL_CUTTING: Unit("", 0, "on", switch=True),
+    Kind.HEADCOUNT: Unit("", 0, "people"),
 }
 
 

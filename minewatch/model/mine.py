@@ -110,6 +110,11 @@ class Bus:
     timeout_ms: int = 500
     pause_ms: int = 0
 
+    @property
+    def certified(self) -> bool:
+        """Whether it reads the certified system's files: beside our points, never instead."""
+        return self.url.startswith("files:")
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -125,8 +130,10 @@ class Device:
 class Point:
     """One measured or reported quantity, read as `signal` of `device`.
 
-    `scan_ms` is its scan class; 0 takes the one of its kind (`minewatch_drivers.schedule`).
+    `scan_ms` is its scan class, resolved when the mine is loaded; 0 is the pace of its line
+    (`model.scan`).
     `compare_with` is the point of the certified system that stands beside it (practice 33).
+    `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
     """
 
     id: str
@@ -142,6 +149,7 @@ class Point:
     at: tuple[int, int] | None = None
     scan_ms: int = 0
     compare_with: str = ""
+    stale_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +252,23 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Ours beside the certified system's (practice 33), both of `kind`.
+
+    `ours` is a point, or for a headcount the zone that is counted; `theirs` is the certified point.
+    A difference above `more_than` (smallest unit) that lasts `for_ms` is an event.
+    """
+
+    id: str
+    ours: str
+    theirs: str
+    kind: Kind
+    more_than: int
+    for_ms: int
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
     """Seconds from an unanswered alarm to each next step (practice 13)."""
 
@@ -297,6 +322,7 @@ class Mine:
     people: tuple[Person, ...] = ()
     staff: tuple[Staff, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     certified_system: str = ""
     signed_off_by: str = ""
     flood_threat: bool = True
