@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Condition, Mine, Mode, Output, OutputRole, Point
-
-STALE_SCANS = 3
-STALE_MS_MIN = 2_000
-STALE_MS_MAX = 10_000
+from minewatch.model.scan import scan_ms, stale_ms
 
 Wired = Mapping[tuple[str, Condition], tuple[str, ...]]
 
@@ -136,8 +133,8 @@ def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
         id=point.id,
         zone=point.zone,
         bus=bus.id,
-        scan_ms=bus.scan_ms,
-        stale_ms=max(STALE_MS_MIN, min(STALE_SCANS * bus.scan_ms, STALE_MS_MAX)),
+        scan_ms=scan_ms(point, bus),
+        stale_ms=stale_ms(scan_ms(point, bus)),
         rises=rises,
         clear=clear,
         pre_clear=pre_clear,

@@ -1,5 +1,7 @@
 """Typed rows to the one frozen `Mine`, with limits, quotas and fault causes resolved."""
 
+from minewatch_drivers.scan_class import class_ms
+
 from minewatch.mine import schema
 from minewatch.mine.fault import Faults
 from minewatch.mine.limits import LimitResolver
@@ -21,6 +23,8 @@ class Builder:
         self._rules = rules
         self._faults = faults
         self.points: tuple[model.Point, ...] = ()
+        paces = {row.table.id: row.table.scan_ms for row in shaped.buses}
+        self._pace_ms = {row.table.id: paces.get(row.table.bus, 0) for row in shaped.devices}
 
     def build(self) -> model.Mine | None:
         """Return the mine, or None where the `[mine]` table itself could not be read."""
@@ -80,9 +84,14 @@ class Builder:
             citation=citation,
             fault_after_ms=table.fault_after_s * 1000,
             at=_spot(table.at),
-            scan_ms=table.scan_ms or 0,
+            scan_ms=table.scan_ms or self._class_ms(table),
             compare_with=table.compare_with or "",
         )
+
+    def _class_ms(self, table: schema.PointTable) -> int:
+        """Return the scan class of the point's kind, 0 where it goes at the pace of its line."""
+        pace_ms = self._pace_ms.get(table.device, 0)
+        return class_ms(table.kind, pace_ms, table.fault_after_s * 1000)
 
     def _zone(self, row: Row[schema.ZoneTable]) -> model.Zone:
         table = row.table
