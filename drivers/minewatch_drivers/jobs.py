@@ -6,15 +6,15 @@ It knows when it is due; the line decides whose turn it is.
 
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any, NamedTuple, Protocol, TypeVar
+from itertools import repeat
+from operator import add, getitem
+from typing import NamedTuple, Protocol, TypeVar
 
 from minewatch.model.image import Notice, ReadBack, Reading, Sample, Sighting
 from minewatch.model.quality import Quality
 from minewatch_drivers import modbus
-from minewatch_drivers.codec import Decoder
 from minewatch_drivers.exchange import Exchange
+from minewatch_drivers.meaning import picker
 from minewatch_drivers.plan import Block
 
 BACK_OFF_MAX_US = 5_000_000
@@ -25,9 +25,6 @@ STILL_MIN_US = 5_000_000
 
 KEPT_MAX = 20_000
 """Samples or read-backs kept for a controller that does not take them; the oldest go first."""
-
-REMEMBERED_MAX = 512
-"""Readings remembered per signal, so that registers which say the same are decoded once."""
 
 NOTICES_MAX = 256
 """Notices kept; the oldest go first."""
@@ -46,6 +43,10 @@ class Taken(NamedTuple):
     sightings: tuple[Sighting, ...]
     read_backs: tuple[ReadBack, ...]
     notices: tuple[Notice, ...] = ()
+
+
+NOTHING = Taken((), (), (), ())
+"""What most calls of `take` return: ten times a second from every line."""
 
 
 class Outbox:
@@ -74,6 +75,8 @@ class Outbox:
 
     def take(self) -> Taken:
         """Return everything and start anew; safe while the line's thread appends."""
+        if not self:
+            return NOTHING
         taken = Taken(
             _drain(self.samples),
             _drain(self.sightings),
@@ -164,16 +167,17 @@ class Job(Protocol):
         ...
 
 
-_Remembered = tuple[str, Decoder, Callable[[Sequence[int]], Any], dict[Any, Reading]]
-"""Point, its decoder, what picks its registers out of a block, what they meant before."""
+_new = tuple.__new__
+"""Builds a `Reading` from its fields without the detour of a call in Python: 20 000 a second."""
 
 
 class Poll:
     """The scan of one block. `first_us` is set while a retry is owed."""
 
     __slots__ = (
-        "_decoders", "_device", "_heartbeat", "_lost", "_outbox", "_points", "_sentinel",
-        "_unpack", "due_us", "exchange", "first_us", "gate", "normal_us", "period_us", "state",
+        "_device", "_heartbeat", "_lost", "_meanings", "_names", "_outbox", "_pick", "_points",
+        "_sentinel", "_unpack", "due_us", "exchange", "first_us", "gate", "normal_us", "period_us",
+        "state",
     )  # fmt: skip
 
     def __init__(
@@ -188,10 +192,9 @@ class Poll:
         self._device = device
         self._outbox = outbox
         self._points = block.points
-        self._decoders: tuple[_Remembered, ...] = tuple(
-            (point, decode, itemgetter(*sorted(words)), {})
-            for point, decode, words in zip(block.points, block.decoders, block.words, strict=True)
-        )
+        self._names = tuple((point,) for point in block.points)
+        self._meanings = block.meanings
+        self._pick = picker(block.words)
         self._sentinel = block.sentinel
         self._heartbeat = block.heartbeat
         self._lost = tuple(Reading(point, None, Quality.COMM_FAULT) for point in block.points)
@@ -226,17 +229,9 @@ class Poll:
         return ""
 
     def _readings(self, block: tuple[int, ...]) -> tuple[Reading, ...]:
-        """Decode each signal, or remember what the same registers meant before."""
-        readings = []
-        for point, decode, pick, known in self._decoders:
-            raw = pick(block)
-            reading = known.get(raw)
-            if reading is None:
-                if len(known) >= REMEMBERED_MAX:
-                    known.clear()
-                reading = known[raw] = Reading(point, *decode(block))
-            readings.append(reading)
-        return tuple(readings)
+        """Look up what the words of each signal mean and put the point's name before it."""
+        meant = map(getitem, self._meanings, self._pick(block))
+        return tuple(map(_new, repeat(Reading), map(add, self._names, meant)))
 
     def retry(self, first_us: int) -> bool:
         """Ask once more unless the unit is known to be dead or this was the second try."""
