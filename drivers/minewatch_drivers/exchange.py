@@ -211,6 +211,8 @@ class RtuEnvelope:
             if buffer[at + 1] == exchange.function:
                 pdu = _cut(buffer, at, size)
                 if pdu and (exchange.echo is not None or pdu[1] == len(pdu) - 2):
+                    if _of_another(buffer, at, exchange):
+                        raise BadReplyError("foreign")
                     return exchange.check(exchange.unit, pdu)
             elif buffer[at + 1] == exchange.function | 0x80:
                 pdu = _cut(buffer, at, 5)
@@ -229,6 +231,14 @@ class RtuEnvelope:
             return 5 - have
         proper = self._buffer[1] == self._exchange.function
         return max(1, self._exchange.reply_size + 3 - have) if proper else 1
+
+
+def _of_another(buffer: bytearray, at: int, exchange: Exchange) -> bool:
+    """Return whether the frame at `at` follows a question to the same unit that is not ours."""
+    if at < 8 or buffer[at - 8] != exchange.unit or buffer[at - 7] != exchange.function:
+        return False
+    asked = _cut(buffer, at - 8, 8)
+    return bool(asked) and asked != exchange.pdu
 
 
 def _cut(buffer: bytearray, at: int, size: int) -> bytes:
