@@ -204,4 +204,5 @@ class Framer:
             right = checksum(framing, payload)
         except ValueError:
             return None
-        return payload if proof[len(framing.mark) :].upper() == right else None
+        told = proof[len(framing.mark) :]
+        return payload if (told if framing.form is Form.BYTES else told.upper()) == right else None
