@@ -1,6 +1,7 @@
 """Typed access to the keys of a device file; every refusal names file, key and reason."""
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, overload
 
@@ -38,7 +39,9 @@ class Fields:
         for key in self.raw:
             if key not in self._asked:
                 known = ", ".join(sorted(self._asked))
-                raise self.wrong(key, f"unknown key; known here: {known}")
+                near = get_close_matches(key, self._asked, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise self.wrong(key, f"unknown key; {hint}known here: {known}")
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return a text; without a default it must stand there and not be empty."""
@@ -92,12 +95,14 @@ class Fields:
         return self.between(key, int(key), low, high)
 
     @overload
-    def decimal(self, key: str, default: str) -> Fraction: ...
+    def decimal(self, key: str, default: str = ...) -> Fraction: ...
     @overload
     def decimal(self, key: str, default: None) -> Fraction | None: ...
-    def decimal(self, key: str, default: str | None) -> Fraction | None:
-        """Return a decimal written as text, exactly."""
+    def decimal(self, key: str, default: str | None = "") -> Fraction | None:
+        """Return a decimal written as text, exactly; without a default it must stand there."""
         value = self._get(key, default, absent_ok=True)
+        if value == "" and default == "":
+            raise self.wrong(key, "is missing")
         return None if value is None else self.as_decimal(key, value)
 
     def as_decimal(self, key: str, value: Any) -> Fraction:
@@ -132,6 +137,13 @@ class Fields:
         if not isinstance(value, list):
             raise self.wrong(key, "must be a list of integers")
         return tuple(value)
+
+    def row(self, key: str, width: int) -> list[Any] | None:
+        """Return one list, `width` long, or None where the key is absent."""
+        value = self._get(key, None, absent_ok=True)
+        if value is not None and (not isinstance(value, list) or len(value) != width):
+            raise self.wrong(key, f"must be a list of {width}")
+        return value
 
     def octets(self, key: str) -> bytes:
         """Return bytes written as hexadecimal."""

@@ -5,30 +5,42 @@ faults. drivers/README.md tells how to write such a file.
 """
 
 import tomllib
-from fractions import Fraction
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from minewatch.model.kind import UNITS, Kind
-from minewatch.model.quality import WIRE_QUALITIES, Quality
+from minewatch.model.kind import UNITS
+from minewatch_drivers.codec import needs
 from minewatch_drivers.device_fields import REGISTERS_MAX, DeviceFileError, Fields
 from minewatch_drivers.device_model import (
-    AtLoss,
     Channel,
     DeviceModel,
     Frame,
     Heartbeat,
-    RawType,
-    Register,
     Sentinel,
+    Setting,
     Signal,
-    StatusWord,
     Table,
-    Watchdog,
 )
-from minewatch_drivers.reader_file import read_queue
+from minewatch_drivers.reader_file import check_reader, read_reader
+from minewatch_drivers.relay_file import (
+    default_loss,
+    read_channel,
+    read_coil_on,
+    read_never_write,
+    read_setting,
+    read_watchdog,
+)
+from minewatch_drivers.repeat_file import unroll
 from minewatch_drivers.serial_file import read_serial
+from minewatch_drivers.signal_file import (
+    read_part,
+    read_quality,
+    read_register,
+    read_require,
+    read_signal,
+    read_status,
+)
 
 __all__ = ["DeviceFileError", "catalogue", "load", "parse"]
 
@@ -73,14 +85,19 @@ def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
     Raises:
         DeviceFileError: an unknown or missing key, or a value that cannot be.
     """
-    top = Fields(f"{category}/{name}.toml", "", tree)
-    head = top.table("device")
-    read = top.table("read", {})
-    status = {key: _status(key, f) for key, f in top.tables("status")}
-    signals = {key: _signal(key, f, status) for key, f in top.tables("signals")}
-    watchdog = _watchdog(top.optional("watchdog"))
-    loss = _default_loss(top)
-    channels = {key: _channel(key, f, loss) for key, f in top.tables("channels")}
+    file = f"{category}/{name}.toml"
+    top = Fields(file, "", unroll(file, tree))
+    head, read, write = top.table("device"), top.table("read", {}), top.table("write", {})
+    stride = int(read.choice("address_holds", ("16 bits", "32 bits"), "16 bits")[:2]) // 16
+    status = {key: read_status(key, f, stride) for key, f in top.tables("status")}
+    for key, f in top.tables("require"):
+        if key in status:
+            raise top.wrong(f"require.{key}", "a status word has this name")
+        status[key] = read_require(key, f, stride)
+    signals = {key: read_signal(key, f, status, stride) for key, f in top.tables("signals")}
+    watchdog = read_watchdog(top.optional("watchdog"))
+    loss = default_loss(top)
+    channels = {key: read_channel(key, f, loss) for key, f in top.tables("channels")}
     model = DeviceModel(
         name=name,
         category=category,
@@ -89,24 +106,40 @@ def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
         maturity=head.choice("maturity", MATURITY),
         source=head.text("source"),
         traps=head.texts("traps"),
-        registers_max=read.integer("registers_max", 1, REGISTERS_MAX, REGISTERS_MAX),
+        registers_max=read.integer("registers_max", 1, REGISTERS_MAX // stride,
+                                   REGISTERS_MAX // stride),
         gap_max=read.integer("gap_max", 0, REGISTERS_MAX, 4),
         turnaround_ms=read.integer("turnaround_ms", 0, 2000, 20),
-        write_multiple=read.flag("write_multiple", default=True),
+        write_multiple=write.flag("multiple", default=True),
         forbidden=read.ranges("forbidden"),
         sentinel=_sentinel(top.optional("sentinel")),
         heartbeat=_heartbeat(top.optional("heartbeat")),
         signals=signals,
         channels=channels,
         watchdog=watchdog,
-        queue=read_queue(top.optional("queue")),
+        reader=read_reader(top),
         serial=read_serial(top.optional("serial")),
         frames=tuple(_frame(f, signals) for f in top.list_of_tables("frames")),
-    )
-    for fields in (head, read, top):
+        in_flight_max=read.integer("in_flight_max", 1, 16, 1),
+        pause_ms=read.integer("pause_ms", 0, 1000, 0),
+        stride=stride,
+        coil_on=read_coil_on(write),
+        never_write=read_never_write(write),
+        settings=_settings(top, channels),
+    )  # fmt: skip
+    for fields in (head, read, write, top):
         fields.done()
     _check(top, model)
     return model
+
+
+def _settings(top: Fields, channels: dict[str, Channel]) -> tuple[Setting, ...]:
+    """Return what must stand in the device when it is connected, identity first."""
+    return tuple(
+        read_setting(key, f, channels, identity=section == "identity")
+        for section in ("identity", "settings")
+        for key, f in top.tables(section)
+    )
 
 
 @cache
@@ -123,22 +156,10 @@ def _paths() -> dict[str, tuple[str, str]]:
     return found
 
 
-def _register(fields: Fields) -> Register:
-    table = Table(fields.choice("table", tuple(Table)))
-    return Register(table, fields.integer("address", 0, 0xFFFF))
-
-
-def _quality(fields: Fields, key: str, word: Any) -> Quality:
-    names = {q.name.lower(): q for q in WIRE_QUALITIES}
-    if not isinstance(word, str) or word not in names:
-        raise fields.wrong(key, f"{word!r} is not one of {', '.join(sorted(names))}")
-    return names[word]
-
-
 def _sentinel(fields: Fields | None) -> Sentinel | None:
     if fields is None:
         return None
-    made = Sentinel(_register(fields), fields.integer("expected", 0, 0xFFFF))
+    made = Sentinel(read_register(fields), fields.integer("expected", 0, 0xFFFF))
     fields.done()
     if made.at.table.bits:
         raise fields.wrong("table", "an identity is a register, not a bit")
@@ -146,145 +167,16 @@ def _sentinel(fields: Fields | None) -> Sentinel | None:
 
 
 def _heartbeat(fields: Fields | None) -> Heartbeat | None:
+    """Return the heartbeat: a whole counter, or the bits that `field` names."""
     if fields is None:
         return None
-    made = Heartbeat(_register(fields), fields.integer("every_ms", 10, 600_000))
+    at = read_register(fields)
+    every_ms = fields.integer("every_ms", 10, 600_000)
+    part = read_part(fields)
     fields.done()
-    if made.at.table.bits:
-        raise fields.wrong("table", "a heartbeat is a counting register, not a bit")
-    return made
-
-
-def _status(name: str, fields: Fields) -> StatusWord:
-    at = _register(fields)
-    bits = tuple(
-        (fields.number(key, 0, 15), _quality(fields, "bits", word))
-        for key, word in fields.pairs("bits")
-    )
-    values = []
-    for row in fields.rows("values", 3):
-        low, high = (fields.between("values", each, 0, 0xFFFF) for each in row[:2])
-        values.append((low, high, _quality(fields, "values", row[2])))
-    otherwise = Quality.IMPLAUSIBLE if values else Quality.GOOD
-    word = fields.text("otherwise", "")
-    if word:
-        otherwise = _quality(fields, "otherwise", word)
-    fields.done()
-    if not bits and not values:
-        raise fields.wrong("bits", "a status word needs bits or values")
-    return StatusWord(name, at, bits, tuple(values), otherwise)
-
-
-def _signal(name: str, fields: Fields, status: dict[str, StatusWord]) -> Signal:
-    at = _register(fields)
-    raw_type = RawType(fields.choice("type", tuple(RawType), "bit" if at.table.bits else None))
-    if at.table.bits and raw_type is not RawType.BIT:
-        raise fields.wrong("type", "coils and discrete inputs hold bits")
-    if raw_type is RawType.BIT and not at.table.bits:
-        raise fields.wrong("type", "a bit lies in a coil or discrete input")
-    kind_name = fields.choice("kind", tuple(Kind), "")
-    kind = Kind(kind_name) if kind_name else None
-    words = fields.texts("status")
-    for word in words:
-        if word not in status:
-            raise fields.wrong("status", f"there is no [status.{word}]")
-    codes = tuple(
-        (fields.number(key, 0, 0xFFFFFFFF), _quality(fields, "codes", word))
-        for key, word in fields.pairs("codes")
-    )
-    made = Signal(
-        name=name,
-        at=at,
-        type=raw_type,
-        scale=_positive(fields, "scale", "1"),
-        kind=kind,
-        low_word_first=fields.choice("word_order", ("high_first", "low_first"), "high_first")
-        == "low_first",
-        inverted=fields.flag("inverted", default=False),
-        low=_bound(fields, "low", kind),
-        high=_bound(fields, "high", kind),
-        codes=codes,
-        status=tuple(status[word] for word in words),
-    )
-    fields.done()
-    _check_signal(fields, made)
-    return made
-
-
-def _check_signal(fields: Fields, signal: Signal) -> None:
-    if signal.type is RawType.BIT:
-        return
-    if signal.kind is None:
-        raise fields.wrong("kind", "a measured value needs a kind; only bits take the point's")
-    if signal.low is None or signal.high is None or signal.low >= signal.high:
-        raise fields.wrong("high", "a measured value needs low < high")
-    if any(word.at.table.bits for word in signal.status):
-        raise fields.wrong("status", "a status word is a register")
-
-
-def _positive(fields: Fields, key: str, default: str) -> Fraction:
-    value = fields.decimal(key, default)
-    if value is None or value <= 0:
-        raise fields.wrong(key, "must be a decimal above 0, written as text")
-    return value
-
-
-def _bound(fields: Fields, key: str, kind: Kind | None) -> int | None:
-    value = fields.decimal(key, None)
-    if value is None:
-        return None
-    if kind is None:
-        raise fields.wrong(key, "a range needs a kind")
-    exact = value * 10 ** UNITS[kind].decimals
-    if exact.denominator != 1:
-        raise fields.wrong(key, f"finer than the smallest unit of {kind}")
-    return int(exact)
-
-
-def _default_loss(top: Fields) -> tuple[AtLoss, ...]:
-    """Return what channels do at loss where they do not say so themselves."""
-    watchdog = top.raw.get("watchdog")
-    if not isinstance(watchdog, dict):
-        return (AtLoss.KEEP,)
-    return (AtLoss.OPEN,) if watchdog.get("at_loss") == "all_open" else ()
-
-
-def _channel(name: str, fields: Fields, default: tuple[AtLoss, ...]) -> Channel:
-    coil = fields.integer("coil", 0, 0xFFFF)
-    words = fields.texts("at_loss")
-    for word in words:
-        if word not in tuple(AtLoss):
-            raise fields.wrong("at_loss", f"{word!r} is not one of open, close, keep")
-    fields.done()
-    at_loss = tuple(AtLoss(word) for word in words) or default
-    if not at_loss:
-        raise fields.wrong("at_loss", "say what the channel does at loss of heartbeat")
-    if default and at_loss != default:
-        raise fields.wrong("at_loss", "contradicts the watchdog of this file")
-    return Channel(name, coil, at_loss)
-
-
-def _watchdog(fields: Fields | None) -> Watchdog | None:
-    if fields is None:
-        return None
-    fields.choice("at_loss", ("all_open", "per_channel"))
-    made = Watchdog(
-        time_ms=fields.integer("time_ms", 100, 60_000),
-        feed=fields.integer_or_none("feed", 0, 0xFFFF),
-        time=fields.integer_or_none("time", 0, 0xFFFF),
-        time_unit_ms=fields.integer("time_unit_ms", 1, 10_000, 100),
-        keep=fields.integer_or_none("keep", 0, 0xFFFF),
-        commissioning=fields.texts("commissioning"),
-    )
-    fields.done()
-    listed = [each for each in (made.feed, made.time, made.keep) if each is not None]
-    if made.feed is None and listed:
-        raise fields.wrong("feed", "settings without a register that is fed are never written")
-    if listed and listed != list(range(listed[0], listed[0] + len(listed))):
-        raise fields.wrong("feed", "feed, time and keep must follow one another")
-    if made.time_ms % made.time_unit_ms:
-        raise fields.wrong("time_ms", "no whole number of time_unit_ms")
-    return made
+    if at.table.bits:
+        raise fields.wrong("table", "a heartbeat is a register, not a bit")
+    return Heartbeat(at, every_ms, part.mask << part.shift if part else 0xFFFF)
 
 
 def _frame(fields: Fields, signals: dict[str, Signal]) -> Frame:
@@ -292,7 +184,7 @@ def _frame(fields: Fields, signals: dict[str, Signal]) -> Frame:
     for name, row in fields.pairs("expect"):
         if name not in signals or not isinstance(row, list) or len(row) != 2:
             raise fields.wrong("expect", f"{name!r} needs a signal of this file and two words")
-        quality = _quality(fields, "expect", row[1])
+        quality = read_quality(fields, "expect", row[1])
         value = None
         if row[0] != "":
             kind = signals[name].kind
@@ -314,22 +206,43 @@ def _check(top: Fields, model: DeviceModel) -> None:
     """Refuse what fits no device: nothing to read, or words that no block can hold together."""
     if model.serial is not None:
         return
-    if not (model.signals or model.channels or model.queue):
-        raise top.wrong("signals", "the file has no signal, channel or queue")
+    if not (model.signals or model.channels or model.reader):
+        raise top.wrong("signals", "the file has no signal, channel or reader")
     if not model.frames:
         raise top.wrong("frames", "a file carries at least one frame from another source")
+    if model.stride != 1 and (model.sentinel or model.heartbeat or model.reader):
+        raise top.wrong("read.address_holds", "identity, heartbeat and reader are 16-bit registers")
+    _check_channels(top, model)
+    check_reader(top, model)
+    for signal in model.signals.values():
+        _check_reach(top, model, signal)
+    for setting in model.settings:
+        if not model.may_read(setting.at.address, setting.at.address):
+            raise top.wrong(f"settings.{setting.name}", "needs an address that must not be read")
+
+
+def _check_channels(top: Fields, model: DeviceModel) -> None:
     coils = [channel.coil for channel in model.channels.values()]
     if len(set(coils)) != len(coils):
         raise top.wrong("channels", "two channels share a coil")
     if model.watchdog is not None and model.watchdog.keep is not None and len(coils) > 16:
         raise top.wrong("channels", "a keep mask holds 16 channels")
-    for signal in model.signals.values():
-        parts = [(signal.at.address, signal.at.address + signal.type.width)]
-        parts += [(word.at.address, word.at.address + 1) for word in signal.status]
-        if any(word.at.table is not signal.at.table for word in signal.status):
-            raise top.wrong(f"signals.{signal.name}", "its status lies in another table")
-        low, high = min(p[0] for p in parts), max(p[1] for p in parts)
-        if high - low > model.registers_max or high > 0x10000:
-            raise top.wrong(f"signals.{signal.name}", "value and status fit in no single read")
-        if any(low <= last and first < high for first, last in model.forbidden):
-            raise top.wrong(f"signals.{signal.name}", "needs an address that must not be read")
+    for channel in model.channels.values():
+        if not model.may_write(Table.COIL, channel.coil, channel.coil):
+            raise top.wrong(f"channels.{channel.name}", "its coil must never be written")
+    fed = model.watchdog.feed if model.watchdog is not None else None
+    if fed is not None and not model.may_write(Table.HOLDING, fed, fed + 2):
+        raise top.wrong("watchdog.feed", "must never be written")
+
+
+def _check_reach(top: Fields, model: DeviceModel, signal: Signal) -> None:
+    """Refuse a signal whose words no single question can read."""
+    key = f"signals.{signal.name}"
+    if any(word.at.table is not signal.at.table for word in signal.status):
+        raise top.wrong(key, "its status lies in another table")
+    addresses = needs(signal)
+    low, high = min(addresses), max(addresses)
+    if high - low >= model.registers_max or high >= 0x10000:
+        raise top.wrong(key, "value and status fit in no single read")
+    if not model.may_read(low, high):
+        raise top.wrong(key, "needs an address that must not be read")

@@ -4,18 +4,20 @@ Built from the same device files as the drivers. A device answers whole PDUs; en
 the wire and several units on one endpoint are `minewatch_sim.bus`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from minewatch_drivers import codec, device_file
-from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Signal, Table
+from minewatch_drivers import device_file
+from minewatch_drivers.codec import needs
+from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Register, Signal, Table
+from minewatch_drivers.encode import Write, encode
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point
 from minewatch.model.quality import Quality
-from minewatch_sim.badge_queue import BadgeQueue
 from minewatch_sim.faults import Fault
 from minewatch_sim.modbus_server import ILLEGAL_ADDRESS, Refusal, answer
 from minewatch_sim.plant import Plant
+from minewatch_sim.readers import memory_of
 from minewatch_sim.relay import RelayWatchdog
 
 TABLE_OF_FUNCTION = {function: table for table, function in READ_FUNCTION.items()}
@@ -34,13 +36,16 @@ class SimulatedDevice:
         self._points = {p.signal: p for p in plant.mine.points if p.device == device.id}
         self._readers = [r.id for r in plant.mine.readers if r.device == device.id]
         self._words: dict[Table, dict[int, int]] = {table: {} for table in Table}
-        self._shown: dict[str, tuple[Shown, tuple[codec.Write, ...]]] = {}
+        self._shown: dict[str, tuple[Shown, tuple[Write, ...]]] = {}
         self._coils = {c.coil: c.name for c in self.model.channels.values()}
+        self.coil_on = self.model.coil_on
+        self._unused = _unused(self.model, self._points)
         self._now_us = 0
         self._lost = False
         self._frozen: dict[Table, dict[int, int]] | None = None
-        queue, watchdog = self.model.queue, self.model.watchdog
-        self.queue = BadgeQueue(queue) if queue is not None else None
+        watchdog = self.model.watchdog
+        lies = [plant.people.lies[reader] for reader in self._readers]
+        self.reader = memory_of(self.model.reader, lies[0]) if lies else None
         self.watchdog = RelayWatchdog(self.model, watchdog) if watchdog is not None else None
         self._refresh()
 
@@ -62,9 +67,9 @@ class SimulatedDevice:
         if self.watchdog is not None and not self._lost:
             for channel, energised in self.watchdog.expire(now_us):
                 self._plant.put_coil(self.device.id, channel.name, energised)
-        if self.queue is not None and not self._lost:
+        if self.reader is not None and not self._lost:
             for reader_id in self._readers:
-                self.queue.push(self._plant.people.take(reader_id))
+                self.reader.tick(self._plant.people.take(reader_id), self._plant.now_ms)
 
     def read(self, function: int, address: int, count: int) -> Sequence[int]:
         """Return bits or registers; an address that the device file forbids is refused."""
@@ -74,7 +79,10 @@ class SimulatedDevice:
         words = (self._frozen or self._words)[table]
         self._refuse_unknown(words, address, count)
         self._say_read(table, address, count)
-        return [words.get(each, 0) for each in range(address, address + count)]
+        numbers = [words.get(each, 0) for each in range(address, address + count)]
+        if self.model.stride == 1:
+            return numbers
+        return [word for number in numbers for word in (number >> 16, number & 0xFFFF)]
 
     def write(self, function: int, address: int, values: Sequence[int]) -> None:
         """Write coils or holding registers; addresses that hold nothing are refused."""
@@ -91,8 +99,7 @@ class SimulatedDevice:
         self._put(self.model.signals[signal], value, quality)
 
     def _write_register(self, address: int, value: int) -> bool:
-        if self.queue is not None and address == self.queue.acknowledge_at:
-            self.queue.acknowledge(value)
+        if self.reader is not None and self.reader.write(Table.HOLDING, address, value):
             return True
         return self.watchdog is not None and self.watchdog.write(address, value, self._now_us)
 
@@ -121,8 +128,8 @@ class SimulatedDevice:
                 late.append((signal, shown))
         for signal, shown in late:
             self._put(signal, *shown)
-        for name, signal in self.model.signals.items():
-            if name not in self._points and name not in self._shown:
+        for signal in self._unused:
+            if signal.name not in self._shown:
                 self._put(signal, _resting(signal), Quality.GOOD)
         self._refresh_house()
 
@@ -135,9 +142,12 @@ class SimulatedDevice:
             self._words[sentinel.at.table][sentinel.at.address] = sentinel.expected
         if heartbeat is not None:
             beats = self._now_us // (heartbeat.every_ms * 1000)
-            self._words[heartbeat.at.table][heartbeat.at.address] = beats & 0xFFFF
-        if self.queue is not None and self.model.queue is not None:
-            self._words[self.model.queue.table].update(self.queue.registers())
+            lowest = heartbeat.mask & -heartbeat.mask
+            words, at = self._words[heartbeat.at.table], heartbeat.at.address
+            words[at] = words.get(at, 0) & ~heartbeat.mask | beats * lowest & heartbeat.mask
+        if self.reader is not None:
+            for table, words in self.reader.registers().items():
+                self._words[table].update(words)
         if self.watchdog is not None:
             self._words[Table.HOLDING].update(self.watchdog.registers)
 
@@ -156,12 +166,12 @@ class SimulatedDevice:
         if known is not None and known[0] == (value, quality):
             writes = known[1]
         else:
-            writes = codec.encode(self.model, signal.name, value, quality)
+            writes = encode(self.model, signal.name, value, quality)
             self._shown[signal.name] = ((value, quality), writes)
         for write in writes:
             words = self._words[write.at.table]
             old = words.get(write.at.address, 0)
-            words[write.at.address] = old & ~write.mask & 0xFFFF | write.value & write.mask
+            words[write.at.address] = old & ~write.mask | write.value & write.mask
 
     def _follow_power(self) -> None:
         lost = self._plant.faults.has(self.device.id, Fault.LOST)
@@ -172,8 +182,8 @@ class SimulatedDevice:
             return
         for channel in self.model.channels.values():
             self._plant.put_coil(self.device.id, channel.name, False)
-        if self.queue is not None:
-            self.queue.restart()
+        if self.reader is not None:
+            self.reader.restart()
         if self.watchdog is not None:
             self.watchdog.restart()
 
@@ -183,6 +193,23 @@ class SimulatedDevice:
             self._frozen = None
         elif self._frozen is None:
             self._frozen = {table: dict(words) for table, words in self._words.items()}
+
+
+def _unused(model: DeviceModel, points: Mapping[str, Point]) -> tuple[Signal, ...]:
+    """Return the signals that no point uses and whose registers none of the used ones reads.
+
+    A port that may carry one of several heads has a signal for each; they share its registers.
+    """
+    used: set[Register] = set()
+    for name in points:
+        signal = model.signals[name]
+        used.update(Register(signal.at.table, address) for address in needs(signal))
+    return tuple(
+        signal
+        for signal in model.signals.values()
+        if signal.name not in points
+        and used.isdisjoint(Register(signal.at.table, address) for address in needs(signal))
+    )
 
 
 def _resting(signal: Signal) -> int:

@@ -26,10 +26,15 @@ class Refusal(Exception):  # noqa: N818 — an exception reply is no error of ou
 
 
 class Tables(Protocol):
-    """What a device holds; addresses are 0-based. Both raise `Refusal` for what is not there."""
+    """What a device holds; addresses are 0-based. Both raise `Refusal` for what is not there.
+
+    `coil_on` is the value of function 5 that closes a coil: FF00 but for odd boards.
+    """
+
+    coil_on: int
 
     def read(self, function: int, address: int, count: int) -> Sequence[int]:
-        """Return `count` bits (functions 1, 2) or registers (3, 4)."""
+        """Return `count` bits (functions 1, 2), or the registers of `count` addresses (3, 4)."""
         ...
 
     def write(self, function: int, address: int, values: Sequence[int]) -> None:
@@ -54,13 +59,15 @@ def _answer(function: int, pdu: bytes, tables: Tables) -> bytes:
         if not 1 <= count <= (BITS_MAX if function < 3 else REGISTERS_MAX):
             raise Refusal(ILLEGAL_VALUE)
         values = tables.read(function, address, count)
-        body = _pack_bits(values) if function < 3 else struct.pack(f">{count}H", *values)
+        body = _pack_bits(values) if function < 3 else struct.pack(f">{len(values)}H", *values)
+        if len(body) > 2 * REGISTERS_MAX:
+            raise Refusal(ILLEGAL_VALUE)
         return bytes((function, len(body))) + body
     if function == 5:
         address, value = struct.unpack(">HH", pdu[1:5])
-        if value not in (0x0000, 0xFF00):
+        if value not in (0x0000, tables.coil_on):
             raise Refusal(ILLEGAL_VALUE)
-        tables.write(5, address, (int(value == 0xFF00),))
+        tables.write(5, address, (int(value == tables.coil_on),))
         return pdu[:5]
     if function == 6:
         address, value = struct.unpack(">HH", pdu[1:5])

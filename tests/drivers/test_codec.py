@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from minewatch_drivers import codec, device_file
 from minewatch_drivers.device_model import DeviceModel, RawType, Register, Signal, StatusWord, Table
+from minewatch_drivers.encode import encode
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.quality import WIRE_QUALITIES, Quality
@@ -197,9 +198,9 @@ def show(model: DeviceModel, name: str, value: int | None, quality: Quality) -> 
     """Write a value into registers as the simulator does and decode it again."""
     made = model.signals[name]
     registers = {Register(made.at.table, address): 0 for address in codec.needs(made)}
-    for write in codec.encode(model, name, value, quality):
+    for write in encode(model, name, value, quality):
         old = registers[write.at]
-        registers[write.at] = old & ~write.mask & 0xFFFF | write.value & write.mask
+        registers[write.at] = old & ~write.mask | write.value & write.mask
     return codec.decode(model, name, registers)
 
 
