@@ -2,27 +2,42 @@
 
 A question costs about the same for 1 or 125 registers, so neighbours are merged over small gaps.
 A value and its status words always come from one answer; identity and heartbeat ride along where
-they are near and get a block of their own (`identity`) where they are not.
+they are near and get a block of their own (`identity`, `heartbeat`) where they are not. Points
+that are scanned seldom ride along with those scanned often where that is free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minewatch.model.mine import Device, Point
 from minewatch_drivers import modbus
-from minewatch_drivers.codec import Decoder, decoder, needs
-from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Register, Signal, Table
+from minewatch_drivers.codec import needs
+from minewatch_drivers.device_model import (
+    READ_FUNCTION,
+    DeviceModel,
+    Heartbeat,
+    Register,
+    Sentinel,
+    Signal,
+    Table,
+)
 from minewatch_drivers.exchange import Exchange
+from minewatch_drivers.meaning import Meaning, meaning, offsets
+from minewatch_drivers.spans import Span, Window, fewest
 
 BITS_MAX = 256
 """Bits in one question; devices agree on less than the protocol's 2 000."""
 
+RIDE_MAX = 125
+"""Registers that a seldom scanned point may add to a block where bytes cost nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One question of a scan and how to read its answer; offsets count from `address`.
+    """One question of a scan and how to read its answer; offsets count registers from `address`.
 
-    `words` holds, for each decoder, the offsets that it looks at.
+    `words` holds, for each meaning, the offsets of the words that it takes; `scan_ms` is the scan
+    class, 0 for a block that reads no point.
     """
 
     exchange: Exchange
@@ -30,10 +45,11 @@ class Block:
     address: int
     count: int
     points: tuple[str, ...]
-    decoders: tuple[Decoder, ...]
+    meanings: tuple[Meaning, ...]
     words: tuple[frozenset[int], ...]
     sentinel: tuple[int, int] | None
     heartbeat: int | None
+    scan_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,102 +61,191 @@ class DevicePlan:
     model: DeviceModel
     identity: Block | None
     blocks: tuple[Block, ...]
+    heartbeat: Block | None = None
 
 
-@dataclass(slots=True)
-class _Span:
-    table: Table
-    first: int
-    last: int
-    points: list[tuple[str, Signal, Point]]
+def plan_device(
+    device: Device,
+    model: DeviceModel,
+    points: Sequence[Point],
+    *,
+    scan_ms: int = 1000,
+    ride_max: int = RIDE_MAX,
+) -> DevicePlan:
+    """Return the blocks that read `points` of `device`, those scanned most often first.
 
-
-def plan_device(device: Device, model: DeviceModel, points: Sequence[Point]) -> DevicePlan:
-    """Return the blocks that read `points` of `device`.
+    `scan_ms` is the pace of the line, for points without a class of their own; `ride_max` is how
+    many registers a slower point may add to a faster block instead of a question of its own.
 
     Raises:
         KeyError: a point names a signal that the model does not have.
     """
-    spans = _merged(model, [_span_of(point, model.signals[point.signal]) for point in points])
-    blocks = tuple(_block(device, model, span) for span in spans)
-    identity = None
-    unproved = model.sentinel is not None and any(block.sentinel is None for block in blocks)
-    unbeaten = model.heartbeat is not None and all(block.heartbeat is None for block in blocks)
-    if (unproved or unbeaten or not blocks) and (model.sentinel or model.heartbeat):
-        identity = _block(device, model, _identity_span(model))
-    return DevicePlan(device.id, device.unit, model, identity, blocks)
+    planner = _Planner(device, model, points)
+    classes: dict[int, list[Point]] = {}
+    for point in points:
+        classes.setdefault(point.scan_ms or scan_ms, []).append(point)
+    groups: list[tuple[int, list[Span]]] = []
+    for every_ms in sorted(classes):
+        spans = [planner.span(point) for point in classes[every_ms]]
+        left = [span for span in spans if not planner.rides(span, groups, ride_max)]
+        groups += [(every_ms, group) for group in planner.grouped(left)]
+    return planner.finished(groups)
 
 
-def read_exchange(unit: int, table: Table, address: int, count: int) -> Exchange:
-    """Return the question for `count` addresses of `table`."""
+def parts_of(
+    device: Device, model: DeviceModel, points: Sequence[Point], block: Block
+) -> tuple[Block, ...]:
+    """Return the blocks that read the points of a refused `block` in smaller questions.
+
+    Two halves where it reads several points; one question without anything that rides along where
+    it reads one; nothing where it cannot be smaller. `points` are all points of the device.
+    """
+    planner = _Planner(device, model, points)
+    spans = sorted(planner.span(point) for point in points if point.id in block.points)
+    if len(spans) > 1:
+        middle = len(spans) // 2
+        return tuple(
+            planner.block(half, block.scan_ms) for half in (spans[:middle], spans[middle:])
+        )
+    if spans and block.count > spans[0].last - spans[0].first + 1:
+        return (planner.block(spans, block.scan_ms, bare=True),)
+    return ()
+
+
+def identity_block(device: Device, model: DeviceModel) -> Block | None:
+    """Return the question for the identity alone, None for a device without one."""
+    return None if model.sentinel is None else _Planner(device, model, ()).mark(model.sentinel)
+
+
+def heartbeat_block(device: Device, model: DeviceModel) -> Block | None:
+    """Return the question for the heartbeat alone, None for a device without one."""
+    return None if model.heartbeat is None else _Planner(device, model, ()).mark(model.heartbeat)
+
+
+def read_exchange(unit: int, table: Table, address: int, count: int, stride: int = 1) -> Exchange:
+    """Return the question for `count` addresses of `table` with `stride` registers behind each."""
     function = READ_FUNCTION[table]
     pdu = modbus.read_pdu(function, address, count)
-    return Exchange(unit, pdu, function, modbus.reply_length(function, count), None)
+    told = modbus.reply_length(function, count if table.bits else count * stride)
+    return Exchange(unit, pdu, function, told, None)
 
 
-def _span_of(point: Point, signal: Signal) -> _Span:
-    addresses = needs(signal)
-    return _Span(signal.at.table, min(addresses), max(addresses), [(point.id, signal, point)])
-
-
-def _merged(model: DeviceModel, spans: list[_Span]) -> list[_Span]:
-    """Merge neighbours, then let identity and heartbeat ride along where they are near."""
-    merged: list[_Span] = []
-    for span in sorted(spans, key=lambda each: (each.table, each.first)):
-        if merged and _fits(model, merged[-1], span.table, span.first, span.last):
-            last = merged[-1]
-            last.last = max(last.last, span.last)
-            last.points += span.points
-        else:
-            merged.append(span)
-    for extra in (model.heartbeat, model.sentinel):
-        for span in merged if extra else ():
-            assert extra is not None
-            at = extra.at
-            if _fits(model, span, at.table, at.address, at.address):
-                span.first = min(span.first, at.address)
-                span.last = max(span.last, at.address)
-    return merged
-
-
-def _fits(model: DeviceModel, span: _Span, table: Table, first: int, last: int) -> bool:
-    if span.table is not table:
-        return False
-    low, high = min(span.first, first), max(span.last, last)
+def window_of(model: DeviceModel, table: Table) -> Window:
+    """Return what one question of `table` may span on this device."""
     if table.bits:
-        return high - low < BITS_MAX
-    gap = max(first - span.last, span.first - last) - 1
-    clear = not any(low <= b and a <= high for a, b in model.forbidden)
-    return gap <= model.gap_max and high - low < model.registers_max and clear
+        return Window(BITS_MAX, BITS_MAX, ())
+    return Window(model.registers_max, model.gap_max, model.forbidden)
 
 
-def _identity_span(model: DeviceModel) -> _Span:
-    marks = [mark.at for mark in (model.sentinel, model.heartbeat) if mark is not None]
-    span = _Span(marks[0].table, marks[0].address, marks[0].address, [])
-    for at in marks[1:]:
-        if _fits(model, span, at.table, at.address, at.address):
-            span.first = min(span.first, at.address)
-            span.last = max(span.last, at.address)
-    return span
+class _Planner:
+    """Makes blocks of one device."""
 
+    def __init__(self, device: Device, model: DeviceModel, points: Iterable[Point]) -> None:
+        self._device = device
+        self._model = model
+        self._points = {point.id: point for point in points}
+        self._order = {point: n for n, point in enumerate(self._points)}
 
-def _block(device: Device, model: DeviceModel, span: _Span) -> Block:
-    count = span.last - span.first + 1
-    sentinel, heartbeat = model.sentinel, model.heartbeat
-    marked = _offset(span, sentinel.at) if sentinel is not None else None
-    return Block(
-        exchange=read_exchange(device.unit, span.table, span.first, count),
-        table=span.table,
-        address=span.first,
-        count=count,
-        points=tuple(name for name, _, _ in span.points),
-        decoders=tuple(decoder(s, span.table, span.first, p.kind) for _, s, p in span.points),
-        words=tuple(frozenset(a - span.first for a in needs(s)) for _, s, _ in span.points),
-        sentinel=None if sentinel is None or marked is None else (marked, sentinel.expected),
-        heartbeat=_offset(span, heartbeat.at) if heartbeat is not None else None,
-    )
+    def span(self, point: Point) -> Span:
+        """Return the addresses that reading `point` takes."""
+        signal = self._signal(point.id)
+        addresses = needs(signal)
+        return Span(
+            signal.at.table, min(addresses), max(addresses), self._order[point.id], point.id
+        )
 
+    def grouped(self, spans: list[Span]) -> list[list[Span]]:
+        """Return the fewest groups; those that all prove the identity, where they are as few."""
+        groups: list[list[Span]] = []
+        sentinel = self._model.sentinel
+        for table in Table:
+            mine = [span for span in spans if span.table is table]
+            window = window_of(self._model, table)
+            around = None
+            if sentinel is not None and sentinel.at.table is table:
+                around = sentinel.at.address
+            groups += fewest(mine, window, around)
+        return groups
 
-def _offset(span: _Span, at: Register) -> int | None:
-    inside = span.table is at.table and span.first <= at.address <= span.last
-    return at.address - span.first if inside else None
+    def rides(self, span: Span, groups: list[tuple[int, list[Span]]], ride_max: int) -> bool:
+        """Let `span` ride along with a faster group where it fits; says whether it does."""
+        window = window_of(self._model, span.table)
+        for _, group in groups:
+            low = min(each.first for each in group)
+            high = max(each.last for each in group)
+            added = max(0, low - span.first) + max(0, span.last - high)
+            near = span.table is group[0].table and added <= ride_max
+            if near and window.holds([*group, span]):
+                group.append(span)
+                return True
+        return False
+
+    def finished(self, groups: list[tuple[int, list[Span]]]) -> DevicePlan:
+        """Return the plan whose blocks read these groups."""
+        device, model = self._device, self._model
+        blocks = tuple(self.block(group, every_ms) for every_ms, group in groups)
+        identity = heartbeat = None
+        if model.sentinel and (not blocks or any(each.sentinel is None for each in blocks)):
+            identity = self.mark(model.sentinel)
+        beats = [each.heartbeat for each in (*blocks, *((identity,) if identity else ()))]
+        if model.heartbeat and all(each is None for each in beats):
+            heartbeat = self.mark(model.heartbeat)
+        return DevicePlan(device.id, device.unit, model, identity, blocks, heartbeat)
+
+    def block(self, spans: Sequence[Span], every_ms: int, *, bare: bool = False) -> Block:
+        """Return the question for these spans; identity and heartbeat ride along unless `bare`."""
+        spans = sorted(spans)
+        table = spans[0].table
+        first, last = spans[0].first, max(span.last for span in spans)
+        if not bare:
+            first, last = self._with_marks(table, first, last)
+        return self._made(table, first, last, [span.name for span in spans], every_ms)
+
+    def mark(self, mark: Sentinel | Heartbeat) -> Block:
+        """Return the question for identity or heartbeat, with the other where it is near."""
+        at = mark.at
+        first, last = self._with_marks(at.table, at.address, at.address)
+        return self._made(at.table, first, last, (), 0)
+
+    def _with_marks(self, table: Table, first: int, last: int) -> tuple[int, int]:
+        window = window_of(self._model, table)
+        for mark in (self._model.heartbeat, self._model.sentinel):
+            if mark is not None and mark.at.table is table:
+                span = Span(table, first, last, 0, "")
+                near = Span(table, mark.at.address, mark.at.address, 0, "")
+                if window.holds((span, near)):
+                    first, last = min(first, near.first), max(last, near.last)
+        return first, last
+
+    def _made(
+        self, table: Table, first: int, last: int, names: Sequence[str], every_ms: int
+    ) -> Block:
+        model, stride = self._model, self._model.stride
+        count = last - first + 1
+        sentinel = model.sentinel
+        marked = None if sentinel is None else self._offset(sentinel.at, table, first, last)
+        beats = model.heartbeat
+        signals = [self._signal(name) for name in names]
+        kinds = [self._points[name].kind for name in names]
+        return Block(
+            exchange=read_exchange(self._device.unit, table, first, count, stride),
+            table=table,
+            address=first,
+            count=count,
+            points=tuple(names),
+            meanings=tuple(
+                meaning(signal, kind) for signal, kind in zip(signals, kinds, strict=True)
+            ),
+            words=tuple(offsets(signal, first) for signal in signals),
+            sentinel=None if sentinel is None or marked is None else (marked, sentinel.expected),
+            heartbeat=None if beats is None else self._offset(beats.at, table, first, last),
+            scan_ms=every_ms,
+        )
+
+    def _offset(self, at: Register, table: Table, first: int, last: int) -> int | None:
+        inside = table is at.table and first <= at.address <= last
+        stride = 1 if table.bits else self._model.stride
+        return (at.address - first) * stride if inside else None
+
+    def _signal(self, point: str) -> Signal:
+        return self._model.signals[self._points[point].signal]
