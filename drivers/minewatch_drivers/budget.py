@@ -16,7 +16,7 @@ from minewatch_drivers.exchange import Exchange
 from minewatch_drivers.line import QUIET_MARGIN_US
 from minewatch_drivers.outputs import REFRESH_DEFAULT_US, coil_runs
 from minewatch_drivers.plan import plan_device
-from minewatch_drivers.reader import header_exchange
+from minewatch_drivers.reader import reader_exchanges
 from minewatch_drivers.schedule import GATE_US, GATE_WITHOUT_HEARTBEAT_US, may_drive
 
 LOAD_MAX = 0.9
@@ -126,10 +126,9 @@ def _reads(
             cost_us = _cost_us(bus, address, model, plan.identity.exchange)
             jobs.append(_Job(cost_us, max(scan_us, slow_us)))
     for reader in mine.readers:
-        if reader.device == device.id and model.queue is not None:
-            records = 3 + 2 * model.queue.record_size * model.queue.records_max
-            cost_us = _cost_us(bus, address, model, header_exchange(device, model)[0])
-            cost_us += _frames_us(bus, address, model, 6, records)
+        if reader.device == device.id:
+            asked = reader_exchanges(device, model)
+            cost_us = sum(_cost_us(bus, address, model, each) for each in asked)
             jobs.append(_Job(cost_us, scan_us, (reader.id,)))
     return jobs
 

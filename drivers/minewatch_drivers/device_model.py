@@ -12,6 +12,7 @@ from fractions import Fraction
 from minewatch.model.kind import Kind
 from minewatch.model.mine import OutputRole
 from minewatch.model.quality import Quality
+from minewatch_drivers.reader_model import ReaderForm
 from minewatch_drivers.serial_model import SerialProtocol
 
 
@@ -257,29 +258,6 @@ class Watchdog:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """A personnel reader's queue of records; `fields` are offsets within a record.
-
-    Writing a sequence into the holding register `acknowledge` drops all records up to it and
-    clears the overflow flag. Records stand at their place until then.
-    """
-
-    table: Table
-    count: int
-    overflow: int
-    boot: int | None
-    records: int
-    record_size: int
-    records_max: int
-    acknowledge: int
-    badge: int
-    sequence: int
-    direction: int | None
-    flags: int | None
-    time_s: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """A question and its answer as RTU bytes from another source, with what they must mean.
 
@@ -317,7 +295,7 @@ class DeviceModel:
     signals: dict[str, Signal]
     channels: dict[str, Channel]
     watchdog: Watchdog | None
-    queue: Queue | None
+    reader: ReaderForm | None
     serial: SerialProtocol | None = None
     frames: tuple[Frame, ...] = field(default=(), repr=False)
     in_flight_max: int = 1

@@ -1,37 +1,212 @@
-"""The part of a device file that describes a personnel reader: where its records stand."""
+"""The part of a device file that describes a personnel reader: its style and where records stand.
+
+One of `[queue]`, `[drain]`, `[snapshot]` and `[flag]`; each has a table `fields` with the offsets
+within a record. drivers/README.md tells what each style promises.
+"""
+
+from collections.abc import Callable
 
 from minewatch_drivers.device_fields import REGISTERS_MAX, Fields
-from minewatch_drivers.device_model import Queue, Table
+from minewatch_drivers.device_model import DeviceModel, Register, Table
+from minewatch_drivers.reader_header import header_places
+from minewatch_drivers.reader_model import (
+    BadgeText,
+    BadgeWords,
+    Drain,
+    Flag,
+    Queue,
+    ReaderForm,
+    RecordFields,
+    Snapshot,
+)
 
 SPAN_MAX = 64
+"""Registers of one record."""
+
+LISTED_MAX = 1024
+"""Badges that a snapshot may list; a scan pages through them."""
+
+DECIMAL_WORDS_MAX = 4
+REGISTER_TABLES = ("input", "holding")
 
 
-def read_queue(fields: Fields | None) -> Queue | None:
-    """Return the queue that `[queue]` describes, None where there is none.
+def read_reader(top: Fields) -> ReaderForm | None:
+    """Return the reader that the file describes, None where it is none.
 
     Raises:
-        DeviceFileError: a key is unknown or missing, or a value cannot be.
+        DeviceFileError: two styles, an unknown or missing key, or a value that cannot be.
     """
-    if fields is None:
-        return None
-    record = fields.table("fields")
-    table = Table(fields.choice("table", ("input", "holding")))
-    size = fields.integer("record_size", 3, SPAN_MAX)
-    made = Queue(
-        table=table,
-        count=fields.integer("count", 0, 0xFFFF),
-        overflow=fields.integer("overflow", 0, 0xFFFF),
+    made: ReaderForm | None = None
+    for style, build in _STYLES.items():
+        fields = top.optional(style)
+        if fields is None:
+            continue
+        if made is not None:
+            raise top.wrong(style, f"a reader has one style of {', '.join(_STYLES)}")
+        made = build(fields)
+        fields.done()
+    return made
+
+
+def check_reader(top: Fields, model: DeviceModel) -> None:
+    """Refuse a reader whose parts no question can hold, or whose identity nobody would look at.
+
+    Raises:
+        DeviceFileError: what is wrong.
+    """
+    form = model.reader
+    if form is None:
+        return
+    room = min(model.registers_max, REGISTERS_MAX)
+    table, places = header_places(model, form)
+    if places and max(places) - min(places) >= room:
+        raise top.wrong("", "the state of the reader fits in no single read")
+    for name, mark in (("sentinel", model.sentinel), ("heartbeat", model.heartbeat)):
+        if mark is not None and mark.at.table is not table:
+            raise top.wrong(f"{name}.table", "a reader's marks lie in the table of its state")
+    if form.record_size > room:
+        raise top.wrong("", "a record fits in no single read")
+    if isinstance(form, Queue | Drain) and form.record_size * form.records_max > room:
+        raise top.wrong("", "records_max records fit in no single read")
+    last = form.records + form.record_size * (1 if isinstance(form, Flag) else form.records_max)
+    if last > 0x10000:
+        raise top.wrong("", "records lie behind the last address")
+    _check_forbidden(top, model, (table, places), (form.table, range(form.records, last)))
+
+
+def _check_forbidden(
+    top: Fields,
+    model: DeviceModel,
+    header: tuple[Table, tuple[int, ...]],
+    records: tuple[Table, range],
+) -> None:
+    spans = [records] if not header[1] else [records, (header[0], _whole(header[1]))]
+    for table, span in spans:
+        clear = all(last < span.start or span.stop <= first for first, last in model.forbidden)
+        if not table.bits and not clear:
+            raise top.wrong("read.forbidden", "the reader needs an address that must not be read")
+
+
+def _whole(places: tuple[int, ...]) -> range:
+    return range(min(places), max(places) + 1)
+
+
+def _queue(fields: Fields) -> Queue:
+    size = _size(fields)
+    record = _record(fields, size)
+    if record.sequence is None:
+        raise fields.wrong("fields.sequence", "is missing: without it nothing is acknowledged")
+    return Queue(
+        table=_table(fields),
+        count=_address(fields, "count"),
+        overflow=_address(fields, "overflow"),
         boot=fields.integer_or_none("boot", 0, 0xFFFF),
-        records=fields.integer("records", 0, 0xFFFF),
+        log_kept=fields.flag("log_kept", default=False),
+        records=_address(fields, "records"),
         record_size=size,
         records_max=fields.integer("records_max", 1, REGISTERS_MAX // size),
-        acknowledge=fields.integer("acknowledge", 0, 0xFFFF),
-        badge=record.integer("badge", 0, size - 2),
-        sequence=record.integer("sequence", 0, size - 1),
-        direction=record.integer_or_none("direction", 0, size - 1),
-        flags=record.integer_or_none("flags", 0, size - 1),
-        time_s=record.integer_or_none("time_s", 0, size - 2),
+        acknowledge=_address(fields, "acknowledge"),
+        fields=record,
+    )
+
+
+def _drain(fields: Fields) -> Drain:
+    size = _size(fields)
+    return Drain(
+        table=_table(fields),
+        count=fields.integer_or_none("count", 0, 0xFFFF),
+        overflow=fields.integer_or_none("overflow", 0, 0xFFFF),
+        boot=fields.integer_or_none("boot", 0, 0xFFFF),
+        records=_address(fields, "records"),
+        record_size=size,
+        records_max=fields.integer("records_max", 1, REGISTERS_MAX // size),
+        fields=_record(fields, size),
+    )
+
+
+def _snapshot(fields: Fields) -> Snapshot:
+    size = _size(fields)
+    return Snapshot(
+        table=_table(fields),
+        count=_address(fields, "count"),
+        overflow=fields.integer_or_none("overflow", 0, 0xFFFF),
+        records=_address(fields, "records"),
+        record_size=size,
+        records_max=fields.integer("records_max", 1, LISTED_MAX),
+        fields=_record(fields, size),
+    )
+
+
+def _flag(fields: Fields) -> Flag:
+    size = _size(fields)
+    at = Table(fields.choice("flag_table", ("coil", "holding")))
+    power_on = fields.integer_or_none("power_on", 0, 0xFFFF)
+    return Flag(
+        flag=Register(at, _address(fields, "flag")),
+        power_on=None if power_on is None else Register(at, power_on),
+        table=_table(fields),
+        records=_address(fields, "records"),
+        record_size=size,
+        fields=_record(fields, size),
+    )
+
+
+_STYLES: dict[str, Callable[[Fields], ReaderForm]] = {
+    "queue": _queue,
+    "drain": _drain,
+    "snapshot": _snapshot,
+    "flag": _flag,
+}
+
+
+def _table(fields: Fields) -> Table:
+    return Table(fields.choice("table", REGISTER_TABLES))
+
+
+def _address(fields: Fields, key: str) -> int:
+    return fields.integer(key, 0, 0xFFFF)
+
+
+def _size(fields: Fields) -> int:
+    return fields.integer("record_size", 1, SPAN_MAX)
+
+
+def _record(fields: Fields, size: int) -> RecordFields:
+    """Return the offsets of `fields`; every part lies within the record."""
+    record = fields.table("fields")
+    last = size - 1
+    flags = record.integer_or_none("flags", 0, last)
+    made = RecordFields(
+        badge=_badge(record, size),
+        sequence=record.integer_or_none("sequence", 0, last),
+        direction=record.integer_or_none("direction", 0, last),
+        flags=flags,
+        battery_bit=_bit(record, "battery_bit", flags, 0),
+        sos_bit=_bit(record, "sos_bit", flags, 1),
+        time_s=record.integer_or_none("time_s", 0, last - 1),
+        boot=record.integer_or_none("boot", 0, last),
+        anchor=record.integer_or_none("anchor", 0, last),
     )
     record.done()
-    fields.done()
     return made
+
+
+def _bit(record: Fields, key: str, flags: int | None, default: int) -> int | None:
+    """Return which bit of `flags` it is; -1 says that the reader has no such bit."""
+    bit = record.integer(key, -1, 15, default)
+    if flags is None and key in record.raw:
+        raise record.wrong(key, "a bit needs the register `flags`")
+    return bit if bit >= 0 else None
+
+
+def _badge(record: Fields, size: int) -> BadgeWords:
+    at = record.integer("badge", 0, size - 1)
+    words = record.integer("badge_words", 1, size - at, 2)
+    default = BadgeText.DECIMAL if words <= DECIMAL_WORDS_MAX else BadgeText.HEX
+    text = BadgeText(record.choice("badge_text", tuple(BadgeText), default))
+    order = record.choice("badge_order", ("high_first", "low_first"), "high_first")
+    if text is BadgeText.DECIMAL and words > DECIMAL_WORDS_MAX:
+        raise record.wrong("badge_text", "decimal numbers have at most 4 registers")
+    if at + words > size:
+        raise record.wrong("badge", "the number reaches behind its record")
+    return BadgeWords(at, words, text, order == "low_first")

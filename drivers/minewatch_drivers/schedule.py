@@ -11,7 +11,7 @@ from minewatch_drivers.device_model import DeviceModel
 from minewatch_drivers.jobs import Job, Outbox, Poll, UnitState
 from minewatch_drivers.outputs import Bank, Levels
 from minewatch_drivers.plan import plan_device
-from minewatch_drivers.reader import QueueReader
+from minewatch_drivers.reader import ReaderScan, open_reader
 
 GATE_US = 2_000_000
 GATE_WITHOUT_HEARTBEAT_US = 10_000_000
@@ -37,12 +37,12 @@ class Schedule:
         self._by_unit: dict[int, UnitState] = {}
         self._polls: list[Poll] = []
         self._gates: dict[int, Poll] = {}
-        self._readers: list[QueueReader] = []
+        self._readers: list[ReaderScan] = []
         self._banks: list[Bank] = []
         for device in mine.devices:
             if device.bus == bus.id:
                 self._add(mine, device, writes)
-        self._scans: list[Poll | QueueReader] = [*self._polls, *self._readers]
+        self._scans: list[Poll | ReaderScan] = [*self._polls, *self._readers]
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
 
     def restart(self, now_us: int) -> None:
@@ -119,7 +119,7 @@ class Schedule:
 
     def next_scan(self, now_us: int, flying: Collection[Job] = ()) -> Job | None:
         """Return the scan that is longest due; scans of dead units fail without being asked."""
-        best: Poll | QueueReader | None = None
+        best: Poll | ReaderScan | None = None
         best_due = now_us + 1
         for scan in self._scans:
             if scan.due_us < best_due and scan not in flying:
@@ -140,7 +140,7 @@ class Schedule:
         self._by_unit[device.unit] = state
         self._add_polls(mine, device, model, state)
         self._readers += [
-            QueueReader(
+            open_reader(
                 reader=reader,
                 device=device,
                 model=model,

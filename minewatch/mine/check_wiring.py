@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.device_file import DeviceFileError, catalogue, load
 from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
+from minewatch_drivers.serial_model import Says
 
 from minewatch.mine.fault import Faults
 from minewatch.mine.schema import DeviceTable, MqttTable, OutputTable, PointTable, ReaderTable
@@ -16,6 +17,7 @@ from minewatch.mine.suggest import nearest
 from minewatch.model.kind import UNITS
 
 SERIAL_UNIT_MAX = 247
+SAYS_CARDS = (Says.CARD, Says.INVENTORY)
 
 
 def check(shaped: Shaped, faults: Faults) -> None:
@@ -142,9 +144,9 @@ def _reader(row: Row[ReaderTable], models: dict[str, DeviceModel], faults: Fault
     model = models.get(row.table.device)
     if model is None:
         return
-    if model.queue is None:
+    if model.reader is None and (model.serial is None or model.serial.says not in SAYS_CARDS):
         faults.add(row.where, "device", "not_a_reader", model=model.name)
-    elif row.table.directed and model.queue.direction is None:
+    elif row.table.directed and (model.reader is None or model.reader.fields.direction is None):
         faults.add(row.where, "directed", "reader_without_direction", model=model.name)
 
 

@@ -99,8 +99,37 @@ def sos(plant: Plant, badge: str) -> None:
 
 def lose_reads(plant: Plant, reader: str, share: float) -> None:
     """Let a reader miss a share of the badges that pass."""
-    plant.mine.reader(reader)
-    plant.people.loss[reader] = share
+    plant.people.lies[reader].loss = share
+
+
+def repeat_reads(plant: Plant, reader: str, share: float) -> None:
+    """Let a reader record a share of the badges twice."""
+    plant.people.lies[reader].duplicates = share
+
+
+def shuffle_reads(plant: Plant, reader: str, share: float) -> None:
+    """Let a share of a reader's records change places with the record before."""
+    plant.people.lies[reader].shuffled = share
+
+
+def reader_clock(plant: Plant, reader: str, by_s: int) -> None:
+    """Set a reader's own clock wrong by so many seconds."""
+    plant.people.lies[reader].clock_s = by_s
+
+
+def reader_capacity(plant: Plant, reader: str, records: int) -> None:
+    """Let a reader hold no more than so many records."""
+    plant.people.lies[reader].capacity = records
+
+
+def restart_reader(plant: Plant, reader: str) -> None:
+    """Take a reader's power for a moment."""
+    plant.people.lies[reader].restarts += 1
+
+
+def replay_reader(plant: Plant, reader: str) -> None:
+    """Let a reader restart and give its old log again, where it keeps one."""
+    plant.people.lies[reader].replays += 1
 
 
 def fault(
@@ -155,6 +184,12 @@ ACTS: dict[str, Act] = {
         send,
         sos,
         lose_reads,
+        repeat_reads,
+        shuffle_reads,
+        reader_clock,
+        reader_capacity,
+        restart_reader,
+        replay_reader,
         announce,
         fault,
         end_fault,

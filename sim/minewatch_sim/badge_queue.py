@@ -1,46 +1,115 @@
-"""A personnel reader's memory: records with sequence numbers that stand until acknowledged."""
+"""Personnel readers that keep a memory of records: until acknowledged, or until they are read."""
 
+import random
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
-from minewatch_drivers.device_model import Queue
+from minewatch_drivers.device_model import Table
+from minewatch_drivers.reader_model import Drain, Queue
 
-from minewatch_sim.people import Heard
+from minewatch_sim.badge_record import Record, record_words
+from minewatch_sim.people import Heard, Lies
 
-CAPACITY = 256
+LOG_MAX = 20_000
+"""Records of the log that some readers keep over a restart, and may give again."""
 
-
-class Record(NamedTuple):
-    """One heard badge with the reader's own sequence number (1…65535, then 0)."""
-
-    sequence: int
-    heard: Heard
+Registers = dict[Table, dict[int, int]]
 
 
-class BadgeQueue:
-    """At most `capacity` records; a full memory drops its oldest record and raises a flag."""
+class _Memory:
+    """At most `lies.capacity` records; a full memory drops its oldest record and raises a flag."""
 
-    def __init__(self, queue: Queue, capacity: int = CAPACITY) -> None:
-        self._queue = queue
-        self._capacity = capacity
-        self.acknowledge_at = queue.acknowledge
+    def __init__(self, form: Queue | Drain, lies: Lies) -> None:
+        self._form = form
+        self._lies = lies
+        self._rng = random.Random(form.records)
         self._records: deque[Record] = deque()
+        self._log: deque[Record] = deque(maxlen=LOG_MAX)
         self._sequence = 0
         self._boot = 1
+        self._seen = (lies.restarts, lies.replays)
         self.overflowed = False
 
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def _keeps_log(self) -> bool:
+        return isinstance(self._form, Queue) and self._form.log_kept
+
+    def tick(self, heard: Iterable[Heard], now_ms: int) -> None:
+        """Append whom the reader has heard; restart, or give the old log again, when told to."""
+        del now_ms
+        asked = (self._lies.restarts, self._lies.replays)
+        if asked != self._seen:
+            replays = asked[1] - self._seen[1]
+            self._seen = asked
+            self.restart()
+            if replays:
+                self._records.clear()
+                self._append(list(self._log))
+        self.push(heard)
+
     def push(self, heard: Iterable[Heard]) -> None:
         """Append records; each that does not fit costs the oldest one."""
         for each in heard:
             self._sequence = (self._sequence + 1) & 0xFFFF
-            if len(self._records) >= self._capacity:
+            record = Record(self._sequence, each, self._boot)
+            if self._keeps_log:
+                self._log.append(record)
+            self._append([record])
+            if len(self._records) > 1 and self._rng.random() < self._lies.shuffled:
+                self._records[-1], self._records[-2] = self._records[-2], self._records[-1]
+
+    def _append(self, records: list[Record]) -> None:
+        for record in records:
+            if len(self._records) >= self._lies.capacity:
                 self._records.popleft()
                 self.overflowed = True
-            self._records.append(Record(self._sequence, each))
+            self._records.append(record)
+
+    def restart(self) -> None:
+        """Count the boot; a reader without a log loses everything and counts anew."""
+        self._boot = (self._boot + 1) & 0xFFFF
+        if self._keeps_log:
+            return
+        self._records.clear()
+        self._sequence = 0
+        self.overflowed = False
+
+    def registers(self) -> Registers:
+        """Return the whole window; places without a record are 0."""
+        form = self._form
+        size = form.record_size
+        words = dict.fromkeys(range(form.records, form.records + form.records_max * size), 0)
+        for position in range(min(len(self._records), form.records_max)):
+            record = record_words(form.fields, size, self._records[position], self._lies.clock_s)
+            words.update(enumerate(record, form.records + position * size))
+        state = (
+            (form.count, min(len(self._records), 0xFFFF)),
+            (form.overflow, int(self.overflowed)),
+            (form.boot, self._boot),
+        )
+        words.update({at: value for at, value in state if at is not None})
+        return {form.table: words}
+
+
+class BadgeQueue(_Memory):
+    """Records stand at their place until their sequence is written back."""
+
+    def __init__(self, form: Queue, lies: Lies) -> None:
+        super().__init__(form, lies)
+        self._acknowledge_at = form.acknowledge
+
+    def was_read(self, table: Table, address: int, count: int) -> None:
+        """Reading changes nothing."""
+
+    def write(self, table: Table, address: int, value: int) -> bool:
+        """Take an acknowledgement."""
+        if table is not Table.HOLDING or address != self._acknowledge_at:
+            return False
+        self.acknowledge(value)
+        return True
 
     def acknowledge(self, sequence: int) -> None:
         """Drop all records up to `sequence` and clear the flag; unknown numbers change nothing."""
@@ -51,36 +120,22 @@ class BadgeQueue:
             self._records.popleft()
         self.overflowed = False
 
-    def restart(self) -> None:
-        """Lose everything, as at a loss of power, and count the boot."""
-        self._records.clear()
-        self._sequence = 0
-        self._boot = (self._boot + 1) & 0xFFFF
-        self.overflowed = False
 
-    def registers(self) -> dict[int, int]:
-        """Return address → word of the queue's whole window; places without a record are 0."""
-        queue = self._queue
-        words = {queue.count: min(len(self._records), 0xFFFF), queue.overflow: int(self.overflowed)}
-        if queue.boot is not None:
-            words[queue.boot] = self._boot
-        for address in range(queue.records, queue.records + queue.records_max * queue.record_size):
-            words[address] = 0
-        for position in range(min(len(self._records), queue.records_max)):
-            self._put(words, queue.records + position * queue.record_size, self._records[position])
-        return words
+class BadgeDrain(_Memory):
+    """Records are gone once their registers were read, whether or not the answer arrives."""
 
-    def _put(self, words: dict[int, int], base: int, record: Record) -> None:
-        queue = self._queue
-        badge = int(record.heard.badge)
-        words[base + queue.badge] = badge >> 16
-        words[base + queue.badge + 1] = badge & 0xFFFF
-        words[base + queue.sequence] = record.sequence
-        if queue.direction is not None:
-            words[base + queue.direction] = record.heard.direction & 0xFFFF
-        if queue.flags is not None:
-            words[base + queue.flags] = record.heard.flags
-        if queue.time_s is not None:
-            seconds = record.heard.at_ms // 1000
-            words[base + queue.time_s] = seconds >> 16
-            words[base + queue.time_s + 1] = seconds & 0xFFFF
+    def was_read(self, table: Table, address: int, count: int) -> None:
+        """Forget the records that the answer holds whole; reading the state clears its flag."""
+        form = self._form
+        if table is not form.table:
+            return
+        if form.overflow is not None and address <= form.overflow < address + count:
+            self.overflowed = False
+        if address == form.records:
+            for _ in range(min(count // form.record_size, len(self._records))):
+                self._records.popleft()
+
+    def write(self, table: Table, address: int, value: int) -> bool:
+        """Such a reader takes no writes."""
+        del table, address, value
+        return False

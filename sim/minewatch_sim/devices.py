@@ -80,6 +80,8 @@ class SimulatedDevice:
         self._refuse_unknown(words, address, count)
         self._say_read(table, address, count)
         numbers = [words.get(each, 0) for each in range(address, address + count)]
+        if self.reader is not None:
+            self.reader.was_read(table, address, count)
         if self.model.stride == 1:
             return numbers
         return [word for number in numbers for word in (number >> 16, number & 0xFFFF)]
@@ -88,6 +90,8 @@ class SimulatedDevice:
         """Write coils or holding registers; addresses that hold nothing are refused."""
         for place, value in enumerate(values, address):
             if function in (5, 15):
+                if self.reader is not None and self.reader.write(Table.COIL, place, int(value)):
+                    continue
                 if place not in self._coils:
                     raise Refusal(ILLEGAL_ADDRESS)
                 self._plant.put_coil(self.device.id, self._coils[place], bool(value))

@@ -29,6 +29,24 @@ class Heard(NamedTuple):
     at_ms: int
 
 
+@dataclass
+class Lies:
+    """How one reader departs from what truly passed; devices follow these at once.
+
+    `loss` of the badges are not heard at all, `duplicates` come twice, `shuffled` change places
+    with the record before. `clock_s` is how far its own clock is off. `restarts` and `replays`
+    count how often it was made to lose its power for a moment, and to give its old log again.
+    """
+
+    loss: float = 0.0
+    duplicates: float = 0.0
+    shuffled: float = 0.0
+    clock_s: int = 0
+    capacity: int = 256
+    restarts: int = 0
+    replays: int = 0
+
+
 class Truth(NamedTuple):
     """Who is really underground: in all, and by zone."""
 
@@ -84,7 +102,9 @@ class People:
         self._due: list[tuple[int, int, str, str]] = []
         self._readers = mine.readers
         self._queues = {r.id: deque[Heard](maxlen=QUEUE_MAX) for r in mine.readers}
-        self.loss: dict[str, float] = {r.id: habits.loss for r in mine.readers}
+        self.lies = {
+            r.id: Lies(loss=habits.loss, duplicates=habits.duplicates) for r in mine.readers
+        }
         self.gate_in = 0
         self.gate_out = 0
         self.refused = 0
@@ -279,9 +299,9 @@ class People:
                 self._record(reader, walker, direction if reader.directed else 0)
 
     def _record(self, reader: Reader, walker: Walker, direction: int) -> None:
-        if walker.silent or walker.unread or self._rng.random() < self.loss[reader.id]:
+        if walker.silent or walker.unread or self._rng.random() < self.lies[reader.id].loss:
             return
         heard = Heard(walker.badge, direction, walker.flags, self._now_ms)
         self._queues[reader.id].append(heard)
-        if self._rng.random() < self._habits.duplicates:
+        if self._rng.random() < self.lies[reader.id].duplicates:
             self._queues[reader.id].append(heard)

@@ -43,7 +43,7 @@ def _mine_of(model: str, url: str) -> Mine:
         Output(f"o_{name}", name, OutputRole.SIREN, "pit", "d", name, None)
         for name in made.channels
     )
-    readers = (Reader("r", "r", "pit", "d"),) if made.queue else ()
+    readers = (Reader("r", "r", "pit", "d"),) if made.reader else ()
     return Mine(
         code="000000000000", name="bench", county="000000", language="en", gas_class="high",
         capacity_10kt=1, severe=True, mode=Mode.CONTROL, headcount_limit=9, headcount_citation="",

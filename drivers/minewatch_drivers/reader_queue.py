@@ -1,0 +1,83 @@
+"""A personnel reader's queue: read → deliver → acknowledge by sequence.
+
+Records stand in the reader until their sequence is written back; read again before that, they are
+recognised and dropped. Nobody is lost between reader and record, whatever the wire does.
+"""
+
+from minewatch_drivers import modbus
+from minewatch_drivers.exchange import write_exchange
+from minewatch_drivers.plan import read_exchange
+from minewatch_drivers.reader_header import Header
+from minewatch_drivers.reader_model import Queue
+from minewatch_drivers.reader_numbers import Numbers
+from minewatch_drivers.reader_record import is_empty, read_record
+from minewatch_drivers.reader_scan import DELIVERED_US, NEVER_US, ReaderScan, ReaderWrite, Site
+
+
+class QueueScan(ReaderScan):
+    """Scans one queue."""
+
+    def __init__(self, site: Site, form: Queue) -> None:
+        header = Header(site.device, site.model, form)
+        super().__init__(site, header, header.exchange)
+        self._form = form
+        self._numbers = Numbers()
+        self._boot: int | None = None
+        self._owed: int | None = None
+        self._more = False
+
+    def _state_read(self, header: Header, first_us: int, now_us: int) -> None:
+        form = self._form
+        overflowed = header.at(form.overflow) != 0 or self._has_lost_its_log(header)
+        self._say_state(overflowed=overflowed, first_us=first_us, now_us=now_us)
+        waiting = header.at(form.count)
+        count = min(waiting, form.records_max)
+        self._more = waiting > count
+        if count and self.acknowledge_us == NEVER_US and not self._outbox.full:
+            size = count * form.record_size
+            self._ask(read_exchange(self._site.device.unit, form.table, form.records, size))
+        else:
+            self._finish(now_us)
+
+    def _has_lost_its_log(self, header: Header) -> bool:
+        """Follow the restarts; True at the first look after one that emptied the queue."""
+        form = self._form
+        boot = None if form.boot is None else header.at(form.boot)
+        before, self._boot = self._boot, boot
+        if boot == before or before is None or form.log_kept:
+            return False
+        self._numbers.restarted()
+        self._owed, self.acknowledge_us = None, NEVER_US
+        return True
+
+    def _page_read(self, block: tuple[int, ...], first_us: int, now_us: int) -> None:
+        size = self._form.record_size
+        self._owed = None
+        for start in range(0, len(block), size):
+            self._record(block[start : start + size], first_us)
+        if self._owed is not None:
+            self.acknowledge_us = now_us + DELIVERED_US
+        self._mark = self._outbox.sightings_put
+        self._finish(now_us)
+
+    def _record(self, record: tuple[int, ...], first_us: int) -> None:
+        if is_empty(record):
+            return
+        heard = read_record(record, self._form.fields, directed=self._site.reader.directed)
+        assert heard.sequence is not None
+        self._owed = heard.sequence
+        number = self._numbers.place(heard.sequence, heard.boot)
+        if number is not None:
+            self._sight(heard, first_us, number)
+
+    def _write(self) -> ReaderWrite | None:
+        if self._owed is None:
+            return None
+        pdu = modbus.write_register_pdu(self._form.acknowledge, self._owed)
+        return ReaderWrite(self, write_exchange(self._site.device.unit, pdu))
+
+    def written(self, now_us: int) -> None:
+        """The reader has dropped what was delivered; what waits behind it is read at once."""
+        self.acknowledge_us = NEVER_US
+        if self._more:
+            self.due_us = now_us
