@@ -1,17 +1,23 @@
-"""What a request costs: our line and asyncio runner beside pymodbus's client, in the same run.
+"""What a request costs: our line and runner beside pymodbus's asyncio client, in the same run.
 
-A small server in a process of its own answers both. Figures are CPU seconds of the client per
-10 000 requests of ten registers. Ours decodes and checks ten values of each answer besides. The
-aim is a ratio of at most 0.5 at sixteen connections. The bare protocol, which checks and decodes
-nothing, is the floor: where it costs half of pymodbus, so dear are the kernel and asyncio alone.
+A small server in a process of its own answers both; its registers change with every reply, so
+that nothing is remembered. Figures are CPU seconds of the client per 10 000 requests of ten
+registers, and the time from question to answer. Ours decodes and checks ten values of each
+answer besides. Epoll by hand, which checks and decodes nothing, is the floor.
 
     python bench/lines.py [seconds per measurement]
+
+The aim is a median ratio of at most 0.65 at 16 connections and 0.5 at 200, on the standard loop.
 """
 
 import asyncio
 import multiprocessing
 import os
+import resource
+import select
+import socket
 import statistics
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +26,7 @@ from typing import NamedTuple
 
 from minewatch_drivers import device_file, modbus
 from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.jobs import Job
 from minewatch_drivers.line import Line
 from minewatch_drivers.runners import open_runner
 from pymodbus.client import AsyncModbusTcpClient
@@ -32,8 +39,10 @@ REGISTERS = 10
 UNITS = 8
 """Units per line, all due all the time, so that a question follows each answer at once."""
 
-ROUNDS = 3
+CONNECTIONS = (1, 16, 200)
+ROUNDS = 5
 WARM_S = 0.5
+VALUES = 50_000
 
 
 class Cost(NamedTuple):
@@ -55,34 +64,58 @@ class _Clock:
         return WallTime(0, trusted=False)
 
 
-class _Answers(asyncio.Protocol):
-    """Answers every question for input registers with zeros."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._buffer = bytearray()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (frame := modbus.split_tcp(self._buffer)) is not None:
-            transaction, unit, pdu = frame
-            body = bytes((pdu[0], 2 * pdu[4])) + bytes(2 * pdu[4])
-            self._transport.write(modbus.tcp_frame(transaction, unit, body))
-
-
 def _serve(port: Connection) -> None:
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(_Answers, "127.0.0.1", 0)
-        port.send(server.sockets[0].getsockname()[1])
-        while not port.poll():
-            await asyncio.sleep(0.2)
+    """Answer every question for input registers; each reply holds other numbers."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener.setblocking(False)
+    poller = select.epoll()
+    poller.register(listener, select.EPOLLIN)
+    peers: dict[int, socket.socket] = {}
+    replies = _replies()
+    port.send(listener.getsockname()[1])
+    while not port.poll():
+        for file, _ in poller.poll(0.2):
+            if file == listener.fileno():
+                peer, _ = listener.accept()
+                peer.setblocking(False)
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                peers[peer.fileno()] = peer
+                poller.register(peer, select.EPOLLIN)
+            elif not _answer(peers[file], replies):
+                poller.unregister(file)
+                peers.pop(file).close()
 
-    asyncio.run(serve())
+
+def _replies() -> Callable[[], bytes]:
+    """Return what gives the registers of the next reply."""
+    pack = struct.Struct(f">{REGISTERS}H").pack
+    bodies = [pack(*((n + place) % VALUES for place in range(REGISTERS))) for n in range(VALUES)]
+    numbers = iter(range(1 << 62))
+    return lambda: bodies[next(numbers) * 7 % VALUES]
+
+
+def _answer(peer: socket.socket, body: Callable[[], bytes]) -> bool:
+    """Answer what came, question by question; False where the peer has gone."""
+    try:
+        data = peer.recv(4096)
+    except OSError:
+        return False
+    head = modbus.TCP_HEADER.pack
+    for at in range(0, len(data) - 11, 12):
+        transaction, _, _, unit = modbus.TCP_HEADER.unpack_from(data, at)
+        pdu = bytes((data[at + 7], 2 * REGISTERS)) + body()
+        peer.send(head(transaction, 0, len(pdu) + 1, unit) + pdu)
+    return bool(data)
 
 
 def _model() -> DeviceModel:
-    signal = {"table": "input", "type": "u16", "kind": "carbon_monoxide", "low": "0", "high": "9"}
+    signal = {
+        "table": "input",
+        "type": "u16",
+        "kind": "carbon_monoxide",
+        "low": "0",
+        "high": str(VALUES),
+    }
     return device_file.build(
         "bench",
         "bench",
@@ -121,93 +154,177 @@ def _mine(port: int) -> Mine:
     )
 
 
-def _taking(line: Line) -> Callable[[], None]:
-    def take() -> None:
-        line.take()
+class _Watched(Line):
+    """A line that notes how long each answer took."""
 
-    return take
+    def __init__(self, mine: Mine, bus: Bus) -> None:
+        super().__init__(mine, bus, writes=False)
+        self.took_us: list[int] = []
+
+    def _answered(self, job: Job, pdu: bytes, now_us: int) -> None:
+        self.took_us.append(now_us - self._start_us)
+        super()._answered(job, pdu, now_us)
+
+
+class _Ours:
+    """So many lines with their runners."""
+
+    def __init__(self, port: int, connections: int, made: type[Line] = Line) -> None:
+        mine, clock = _mine(port), _Clock()
+        bus = mine.buses[0]
+        self.good = 0
+        self.lines = [
+            _Watched(mine, bus) if made is _Watched else Line(mine, bus, writes=False)
+            for _ in range(connections)
+        ]
+        self._runners = [open_runner(line, bus, clock, self._take) for line in self.lines]
+
+    def _take(self) -> None:
+        for line in self.lines:
+            if line.fresh:
+                self.good += sum(len(sample.readings) for sample in line.take().samples)
+
+    async def run(self, seconds: float) -> Cost:
+        """Return what requests cost."""
+        for runner in self._runners:
+            await runner.start()
+        cost = await _cost(lambda: self.good // REGISTERS, seconds)
+        for runner in self._runners:
+            await runner.stop()
+        return cost
 
 
 async def _ours(port: int, connections: int, seconds: float) -> Cost:
-    """Run that many lines; the cost is taken once they are warm."""
-    mine = _mine(port)
-    lines = [Line(mine, mine.buses[0], writes=False) for _ in range(connections)]
-    runners = [open_runner(line, line.bus, _Clock(), _taking(line)) for line in lines]
-    for runner in runners:
-        await runner.start()
-    cost = await _cost(lambda: sum(line.status().exchanges for line in lines), seconds)
-    for runner in runners:
-        await runner.stop()
-    return cost
+    return await _Ours(port, connections).run(seconds)
+
+
+async def _ours_took(port: int, connections: int, seconds: float) -> list[int]:
+    """Return how long answers took, in µs."""
+    ours = _Ours(port, connections, _Watched)
+    await ours.run(seconds)
+    return [us for line in ours.lines if isinstance(line, _Watched) for us in line.took_us]
+
+
+class _Theirs:
+    """So many pymodbus clients; each ends its last exchange before it is closed."""
+
+    def __init__(self, port: int, connections: int, took_us: list[int] | None = None) -> None:
+        self._clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for _ in range(connections)]
+        self._done = asyncio.Event()
+        self._counts = [0] * connections
+        self._took_us = took_us
+
+    async def run(self, seconds: float) -> Cost:
+        """Return what requests cost."""
+        for client in self._clients:
+            await client.connect()
+        read = self._read if self._took_us is None else self._timed
+        tasks = [asyncio.create_task(read(*each)) for each in enumerate(self._clients)]
+        cost = await _cost(lambda: sum(self._counts), seconds)
+        self._done.set()
+        await asyncio.gather(*tasks)
+        for client in self._clients:
+            client.close()
+        return cost
+
+    async def _read(self, number: int, client: AsyncModbusTcpClient) -> None:
+        while not self._done.is_set():
+            reply = await client.read_input_registers(0, count=REGISTERS, device_id=1)
+            self._counts[number] += len(reply.registers) == REGISTERS
+
+    async def _timed(self, number: int, client: AsyncModbusTcpClient) -> None:
+        assert self._took_us is not None
+        while not self._done.is_set():
+            begun_ns = time.monotonic_ns()
+            await client.read_input_registers(0, count=REGISTERS, device_id=1)
+            self._took_us.append((time.monotonic_ns() - begun_ns) // 1000)
+            self._counts[number] += 1
 
 
 async def _theirs(port: int, connections: int, seconds: float) -> Cost:
-    """Run that many pymodbus clients; each ends its last exchange before it is closed."""
-    clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for _ in range(connections)]
-    for client in clients:
-        await client.connect()
-    counts = [0] * connections
-    done = asyncio.Event()
-
-    async def read(number: int, client: AsyncModbusTcpClient) -> None:
-        while not done.is_set():
-            reply = await client.read_input_registers(0, count=REGISTERS, device_id=1)
-            counts[number] += len(reply.registers) == REGISTERS
-
-    tasks = [asyncio.create_task(read(*each)) for each in enumerate(clients)]
-    cost = await _cost(lambda: sum(counts), seconds)
-    done.set()
-    await asyncio.gather(*tasks)
-    for client in clients:
-        client.close()
-    return cost
+    return await _Theirs(port, connections).run(seconds)
 
 
-class _Asker(asyncio.Protocol):
-    """Sends the same question after each answer and looks at nothing."""
+async def _theirs_took(port: int, connections: int, seconds: float) -> list[int]:
+    """Return how long answers took, in µs."""
+    took_us: list[int] = []
+    await _Theirs(port, connections, took_us).run(seconds)
+    return took_us
 
+
+async def _floor(port: int, connections: int, seconds: float) -> Cost:
+    """Send the same question after each answer from one epoll and look at nothing."""
     question = modbus.tcp_frame(1, 1, modbus.read_pdu(modbus.READ_INPUT, 0, REGISTERS))
+    peers = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
+    by_file = {peer.fileno(): peer for peer in peers}
+    answers = 0
+    poller = select.epoll()
+    for peer in peers:
+        peer.setblocking(False)
+        poller.register(peer, select.EPOLLIN)
+        peer.send(question)
 
-    def __init__(self) -> None:
-        self.answers = 0
+    def ready() -> None:
+        nonlocal answers
+        for file, _ in poller.poll(0):
+            peer = by_file[file]
+            peer.recv(4096)
+            answers += 1
+            peer.send(question)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(self.question)
-
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 — asyncio's signature
-        self.answers += 1
-        self.transport.write(self.question)
-
-
-async def _bare(port: int, connections: int, seconds: float) -> Cost:
-    """Run that many bare protocols."""
-    loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(_Asker, "127.0.0.1", port) for _ in range(connections)]
-    cost = await _cost(lambda: sum(asker.answers for _, asker in made), seconds)
-    for transport, _ in made:
-        transport.abort()
+    asyncio.get_running_loop().add_reader(poller.fileno(), ready)
+    cost = await _cost(lambda: answers, seconds)
+    asyncio.get_running_loop().remove_reader(poller.fileno())
+    poller.close()
+    for peer in peers:
+        peer.close()
     return cost
 
 
 async def _cost(answered: Callable[[], int], seconds: float) -> Cost:
     """Return what requests cost from the end of the warming up on."""
     await asyncio.sleep(WARM_S)
-    first, before, begun = answered(), os.times(), time.monotonic()
+    first, before, begun = answered(), resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     await asyncio.sleep(seconds)
-    requests, after, wall = answered() - first, os.times(), time.monotonic() - begun
-    user, system = after.user - before.user, after.system - before.system
+    requests, wall = answered() - first, time.monotonic() - begun
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
     each = 10_000 / requests
     return Cost((user + system) * each, system * each, requests / wall)
 
 
-WAYS = {"line + runner": _ours, "pymodbus async": _theirs, "bare protocol": _bare}
+OURS, THEIRS = "line + runner", "pymodbus async"
+WAYS = {OURS: _ours, THEIRS: _theirs, "epoll by hand": _floor}
+TIMED = {OURS: _ours_took, THEIRS: _theirs_took}
+
+
+def _compare(port: int, connections: int, seconds: float) -> None:
+    """Print the medians of paired rounds, and how long answers took in a pass of its own."""
+    costs: dict[str, list[Cost]] = {name: [] for name in WAYS}
+    for _ in range(ROUNDS):
+        for name, way in WAYS.items():
+            costs[name].append(asyncio.run(way(port, connections, seconds)))
+    for name, rounds in costs.items():
+        cpu, kernel, rate = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(
+            f"{connections:3} connections  {name:15} {cpu:6.3f} s/10 000 "
+            f"({kernel:.3f} in the kernel)  {rate:7.0f} req/s"
+        )
+    ratios = sorted(ours.cpu_s / theirs.cpu_s for ours, theirs in zip(costs[OURS], costs[THEIRS],
+                                                                      strict=True))  # fmt: skip
+    print(
+        f"{connections:3} connections  ratio {statistics.median(ratios):.2f}"
+        f" ({ratios[0]:.2f} … {ratios[-1]:.2f})"
+    )
+    for name, timed in TIMED.items():
+        took_us = sorted(asyncio.run(timed(port, connections, seconds)))
+        half, most = took_us[len(took_us) // 2], took_us[len(took_us) * 99 // 100]
+        print(f"{connections:3} connections  {name:15} answers p50 {half} µs, p99 {most} µs")
 
 
 def main() -> None:
-    """Measure one and sixteen connections, ours and theirs in turn."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    """Measure one, sixteen and two hundred connections, ours and theirs in turn."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.5
     made = _model()
     device_file.load = lambda _: made  # type: ignore[assignment]
     near, far = multiprocessing.Pipe()
@@ -215,20 +332,8 @@ def main() -> None:
     server.start()
     port = near.recv()
     print(f"{os.cpu_count()} cores, {REGISTERS} registers, {ROUNDS} rounds of {seconds} s")
-    for connections in (1, 16):
-        costs: dict[str, list[Cost]] = {name: [] for name in WAYS}
-        for _ in range(ROUNDS):
-            for name, way in WAYS.items():
-                costs[name].append(asyncio.run(way(port, connections, seconds)))
-        for name, rounds in costs.items():
-            cpu, kernel, rate = (statistics.median(column) for column in zip(*rounds, strict=True))
-            print(
-                f"{connections:3} connections  {name:15} {cpu:6.3f} s/10 000 "
-                f"({kernel:.3f} in the kernel)  {rate:7.0f} req/s"
-            )
-        pairs = list(zip(costs["line + runner"], costs["pymodbus async"], strict=True))
-        ratio = statistics.median(ours.cpu_s / theirs.cpu_s for ours, theirs in pairs)
-        print(f"{connections:3} connections  ratio {ratio:.2f}")
+    for connections in CONNECTIONS:
+        _compare(port, connections, seconds)
     near.send(None)
     server.join(5)
 
