@@ -1,156 +1,148 @@
-"""How much of a serial line's time carries frames: our line on a pty at 9600 baud, 8E1.
+"""How much of a serial line's time carries frames: our line beside other masters, on ptys.
 
-A scripted slave in a thread answers at the pace of the wire, eight bytes at a time, and counts the
-questions that came before the silent interval t3.5 was over. Efficiency is the time that the wire
-needs (question + t3.5 + answer + t3.5) over the time that passed.
+The slave is a process of its own (common/pty_slave.c): it answers at the pace of the wire (8E1, 11
+bits) and counts the questions that came before the silent interval t3.5 was over. Efficiency is the
+time that the wire needs (question + t3.5 + answer + t3.5) over the time that passed; above 100 %
+the master breaks the silent interval. Up to 19 200 baud every byte wakes the master, at 115 200
+fourteen come at once, as out of a UART's FIFO. Medians of all rounds.
 
-    python bench/serial_line.py [seconds]
+    python bench/serial_line.py [seconds per measurement [rounds [name of one master]]]
 """
 
-import asyncio
 import os
-import select
+import statistics
+import subprocess
 import sys
-import threading
-import time
-import tty
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
-from minewatch_drivers import device_file, modbus
+from common.serial_clients import CLIENTS
 from minewatch_drivers.address import Address, parse_address
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import open_runner
 
-from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Mode, Point
-from minewatch.ports import WallTime
+CELLS = ((9_600, 1), (19_200, 1), (115_200, 14))
+"""Baud and how many bytes wake the master at once."""
 
 REGISTERS = (10, 50)
-QUERY = "baud=9600&parity=E"
+BITS = 11
 QUESTION_BYTES = 8
-PIECE_BYTES = 8
-WARM_S = 1.0
+GAPLESS_SHARE = 0.01
+"""Up to this share of short gaps a master counts as one that keeps the gap."""
+
+COMMON = Path(__file__).resolve().parent / "common"
 
 
-class _Clock:
-    def now_us(self) -> int:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+class Cell(NamedTuple):
+    """One measurement: bus time used, CPU ms per exchange, short gaps, questions, failures."""
 
-    def now_ms(self) -> int:
-        return self.now_us() // 1_000
-
-    def wall(self) -> WallTime:
-        return WallTime(0, trusted=False)
-
-
-class _Slave(threading.Thread):
-    """Answers every question with zeros; `asked` and `short_gaps` are what it saw."""
-
-    def __init__(self, wire: Address) -> None:
-        super().__init__(daemon=True)
-        self.asked = self.short_gaps = 0
-        self.stopping = False
-        self._wire = wire
-        self._due_us = 0.0
-        self._master, self._port = os.openpty()
-        tty.setraw(self._port)
-        self.path = os.ttyname(self._port)
-
-    def run(self) -> None:
-        """Serve until `stopping`."""
-        buffer, last_us, now_us = b"", 0, _Clock().now_us
-        while not self.stopping:
-            if not select.select([self._master], [], [], 0.1)[0]:
-                continue
-            if not buffer:
-                self.short_gaps += now_us() - last_us < self._wire.silence_us
-                self._due_us = now_us()
-            buffer += os.read(self._master, 256)
-            if len(buffer) >= QUESTION_BYTES:
-                self.asked += 1
-                self._pass(QUESTION_BYTES)
-                last_us = self._answer(buffer)
-                buffer = b""
-
-    def _answer(self, question: bytes) -> int:
-        """Send the answer piece by piece; returns when its last byte was on the wire."""
-        size = 2 * int.from_bytes(question[4:6], "big")
-        frame = modbus.rtu_frame(question[0], bytes((question[1], size)) + bytes(size))
-        self._pass(self._wire.silence_us / self._wire.byte_us)
-        for start in range(0, len(frame), PIECE_BYTES):
-            piece = frame[start : start + PIECE_BYTES]
-            self._pass(len(piece))
-            last_us = _Clock().now_us()
-            os.write(self._master, piece)
-        return last_us
-
-    def _pass(self, octets: float) -> None:
-        """Sleep until so many bytes later; what one sleep was too long the next is shorter."""
-        self._due_us += octets * self._wire.byte_us
-        time.sleep(max(0.0, self._due_us - _Clock().now_us()) / 1e6)
+    used: float
+    cpu_ms: float
+    short: int
+    asked: int
+    failures: int
+    least_us: int
 
 
-def _mine(url: str, registers: int) -> Mine:
-    bus = Bus("line", url, scan_ms=10, timeout_ms=500)
-    points = tuple(
-        Point(f"p{n}", "", Kind.CARBON_MONOXIDE, "z", "d1", f"s{n}", "record_only")
-        for n in range(registers)
-    )
-    return Mine(
-        code="0" * 12,
-        name="bench",
-        county="0" * 6,
-        language="en",
-        gas_class="low",
-        capacity_10kt=1,
-        severe=False,
-        mode=Mode.MONITOR,
-        headcount_limit=1,
-        headcount_citation="",
-        profile="bench",
-        zones=(),
-        buses=(bus,),
-        devices=(Device("d1", "line", 1, "bench"),),
-        points=points,
+def _built(folder: str, name: str, *libraries: str) -> str:
+    """Compile a source of `common`; returns the program."""
+    program = f"{folder}/{name}"
+    source = str(COMMON / f"{name}.c")
+    subprocess.run(["gcc", "-O2", "-Wall", "-o", program, source, *libraries], check=True)
+    return program
+
+
+def _libmodbus() -> list[str]:
+    words = ["pkg-config", "--cflags", "--libs", "libmodbus"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def _ideal_us(wire: Address, registers: int) -> float:
+    return (QUESTION_BYTES + 5 + 2 * registers) * wire.byte_us + 2 * wire.silence_us
+
+
+class Bench:
+    """The programs of one run."""
+
+    def __init__(self, folder: str, seconds: float) -> None:
+        self._seconds = seconds
+        self._slave = _built(folder, "pty_slave")
+        client = [sys.executable, str(COMMON / "serial_clients.py")]
+        self.masters = {name: [*client, name] for name in CLIENTS}
+        if libraries := _libmodbus():
+            self.masters["libmodbus"] = [_built(folder, "libmodbus_client", *libraries)]
+
+    def measure(self, name: str, baud: int, fifo: int, registers: int) -> Cell:
+        """Run one master against a fresh slave."""
+        wire = parse_address(f"rtu:///x?baud={baud}&parity=E")
+        words = [self._slave, str(baud), str(BITS), str(wire.silence_us), str(fifo)]
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as slave:
+            assert slave.stdin is not None
+            assert slave.stdout is not None
+            path = slave.stdout.readline().strip()
+            command = [*self.masters[name], path, str(baud), str(registers), str(self._seconds)]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            slave.stdin.write("\n")
+            slave.stdin.flush()
+            asked, short, damaged, least_us = map(int, slave.stdout.readline().split())
+            slave.stdin.close()
+        done, failures, wall_s, cpu_s = map(float, said.split())
+        used = done * _ideal_us(wire, registers) / 1e6 / wall_s
+        cpu_ms = cpu_s / max(done, 1) * 1e3
+        return Cell(used, cpu_ms, short, asked, int(failures) + damaged, least_us)
+
+
+def _median(cells: list[Cell]) -> Cell:
+    return Cell(
+        statistics.median(cell.used for cell in cells),
+        statistics.median(cell.cpu_ms for cell in cells),
+        sum(cell.short for cell in cells),
+        sum(cell.asked for cell in cells),
+        sum(cell.failures for cell in cells),
+        min(cell.least_us for cell in cells),
     )
 
 
-async def _measure(registers: int, seconds: float) -> str:
-    wire = parse_address(f"rtu:///x?{QUERY}")
-    slave = _Slave(wire)
-    slave.start()
-    mine = _mine(f"rtu://{slave.path}?{QUERY}", registers)
-    line = Line(mine, mine.buses[0], writes=False)
-    runner = open_runner(line, line.bus, _Clock(), lambda: line.take() and None)
-    await runner.start()
-    await asyncio.sleep(WARM_S)
-    first, cpu_s, begun = line.status().exchanges, time.process_time(), time.monotonic()
-    await asyncio.sleep(seconds)
-    done, wall_s = line.status().exchanges - first, time.monotonic() - begun
-    cpu_s = time.process_time() - cpu_s
-    await runner.stop()
-    slave.stopping = True
-    slave.join(2)
-    answer_bytes = 5 + 2 * registers
-    ideal_s = ((QUESTION_BYTES + answer_bytes) * wire.byte_us + 2 * wire.silence_us) / 1e6
-    return (
-        f"{registers:3} registers  {done / wall_s:5.1f} exchanges/s  bus time used "
-        f"{done * ideal_s / wall_s:.1%}  CPU with the slave {cpu_s / done * 1e3:.2f} ms each  "
-        f"short gaps {slave.short_gaps} of {slave.asked}  failures {line.status().failures}"
-    )
+def _rows(cells: dict[str, Cell]) -> Iterator[str]:
+    for name, cell in cells.items():
+        yield (
+            f"  {name:17} bus time used {cell.used:6.1%}  CPU {cell.cpu_ms:5.2f} ms each  "
+            f"short gaps {cell.short} of {cell.asked} ({cell.short / max(cell.asked, 1):.0%}), "
+            f"least {cell.least_us} µs  failures {cell.failures}"
+        )
+    peers = {
+        name: cell.used
+        for name, cell in cells.items()
+        if name != "minewatch" and cell.short <= GAPLESS_SHARE * cell.asked
+    }
+    if peers and "minewatch" in cells:
+        best = max(peers, key=lambda name: peers[name])
+        ahead = cells["minewatch"].used - peers[best]
+        yield f"  ahead of the best master that keeps the gap ({best}) by {ahead * 100:.1f} points"
 
 
 def main() -> None:
-    """Measure both lengths."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
-    for registers in REGISTERS:
-        signal = {"table": "input", "type": "u16", "kind": "carbon_monoxide", "low": "0"}
-        signals = {f"s{n}": {**signal, "high": "9", "address": n} for n in range(registers)}
-        head = {"identity": "x", "maker": "x", "maturity": "beta", "source": "x"}
-        frames = [{"source": "x", "request": "01", "reply": "01"}]
-        tree = {"device": head, "signals": signals, "frames": frames}
-        made = device_file.build("bench", "bench", tree)
-        device_file.load = lambda _, made=made: made  # type: ignore[assignment]
-        print(asyncio.run(_measure(registers, seconds)))
+    """Measure every master in every cell, in turn, round after round."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    chosen = sys.argv[3] if len(sys.argv) > 3 else ""
+    print(f"{os.cpu_count()} cores, {rounds} rounds of {seconds} s, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder, seconds)
+        masters = [name for name in bench.masters if chosen in ("", name)]
+        for baud, fifo in CELLS:
+            for registers in REGISTERS:
+                cells: dict[str, list[Cell]] = {name: [] for name in masters}
+                for _ in range(rounds):
+                    for name in masters:
+                        cells[name].append(bench.measure(name, baud, fifo, registers))
+                print(f"{baud} baud, {fifo} bytes at once, {registers} registers")
+                for row in _rows({name: _median(cell) for name, cell in cells.items()}):
+                    print(row, flush=True)
+    print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
