@@ -1,0 +1,86 @@
+"""Escalation by short message: who is told what, through whichever modem the mine has.
+
+Practice 14. A listener of the cycle: nothing here decides, it carries what the core has decided.
+The words come with the configuration; a message names no person.
+"""
+
+from collections.abc import Callable, Iterable
+
+from minewatch_drivers.gsm_line import GsmLine, Message
+from minewatch_drivers.lines import AnyLine
+
+from minewatch.core.alarm import Alarm
+from minewatch.core.step import Step
+from minewatch.model.image import Image, Notice
+from minewatch.model.kind import UNITS
+from minewatch.model.mine import Mine, Point, Role
+
+ROLES_OF_STEP: dict[str, frozenset[Role]] = {
+    "duty_leader": frozenset({Role.DUTY_LEADER}),
+    "mine_head": frozenset({Role.MINE_HEAD, Role.CHIEF_ENGINEER}),
+    "unanswered": frozenset({Role.DUTY_LEADER, Role.MINE_HEAD, Role.CHIEF_ENGINEER}),
+}
+"""Whom a step of escalation reaches (practice 13); the corridor horn is an output, no message."""
+
+
+class Messages:
+    """Tells escalations to the phones of those whose turn it is; `heard` is a cycle's listener."""
+
+    def __init__(
+        self, mine: Mine, lines: Iterable[AnyLine], notice: Callable[[Notice], None]
+    ) -> None:
+        self._mine = mine
+        self._modems = [line for line in lines if isinstance(line, GsmLine)]
+        self._notice = notice
+        self._words = dict(mine.escalation.kind_words)
+        self._points = {point.id: point for point in mine.points}
+
+    def heard(self, decided: Step, image: Image) -> None:
+        """Send what this step escalated; without a modem there is nothing to send by."""
+        if not self._modems:
+            return
+        for event in decided.events:
+            if event.kind == "escalated" and event.data["to"] in ROLES_OF_STEP:
+                alarm = decided.state.durable.alarms.items.get(event.data["alarm"])
+                if alarm is not None:
+                    self._tell(alarm, event.data["to"], event.data["step"], image.now_ms)
+
+    def _tell(self, alarm: Alarm, to: str, step: int, now_ms: int) -> None:
+        text = self._text(alarm, now_ms)
+        reached = [
+            each for each in self._mine.staff if each.phone and each.role in ROLES_OF_STEP[to]
+        ]
+        for person in reached:
+            message = Message(f"{alarm.id}-{step}-{person.code}", person.code, person.phone, text)
+            self._send(message, now_ms * 1000)
+        if not reached:
+            self._failed(f"{alarm.id}-{step}", to, "nobody")
+
+    def _send(self, message: Message, now_us: int) -> None:
+        """Take the modem that is in its network, else the first: its message waits there."""
+        modem = min(self._modems, key=lambda each: not each.status().up)
+        if not modem.tell(message, now_us):
+            self._failed(message.id, message.to, "queue")
+
+    def _failed(self, message: str, to: str, error: str) -> None:
+        said = {"message": message, "to": to, "tries": 0, "error": error}
+        self._notice(Notice("message_failed", "", said))
+
+    def _text(self, alarm: Alarm, now_ms: int) -> str:
+        point = self._points.get(alarm.source)
+        return self._mine.escalation.message.format(
+            mine=self._mine.name,
+            kind=self._words.get(alarm.kind.value, alarm.kind.value),
+            source=point.name if point is not None else alarm.source,
+            value=_printed(point, alarm.value),
+            minutes=max(1, (now_ms - alarm.raised_ms) // 60_000),
+        )
+
+
+def _printed(point: Point | None, value: int | None) -> str:
+    """Return a value as people read it, with its unit; nothing where there is none."""
+    if point is None or value is None:
+        return ""
+    unit = UNITS[point.kind]
+    whole = f"{value / 10**unit.decimals:.{unit.decimals}f}"
+    return f"{whole} {unit.text}"
