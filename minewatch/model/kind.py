@@ -26,6 +26,7 @@ class Kind(StrEnum):
     GATE_IN = "gate_in"
     GATE_OUT = "gate_out"
     COAL_CUTTING = "coal_cutting"
+    DUST = "dust"
     HEADCOUNT = "headcount"
 
 
@@ -59,6 +60,7 @@ UNITS: dict[Kind, Unit] = {
     Kind.GATE_IN: Unit("", 0, "count"),
     Kind.GATE_OUT: Unit("", 0, "count"),
     Kind.COAL_CUTTING: Unit("", 0, "on", switch=True),
+    Kind.DUST: Unit("mg/m³", 1, "dmg_m3"),
     Kind.HEADCOUNT: Unit("", 0, "people"),
 }
 
