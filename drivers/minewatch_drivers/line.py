@@ -34,6 +34,9 @@ QUIET_MARGIN_US = 20_000
 MUTE_FAILURES = 3
 """Timeouts in a row without one good answer after which a TCP connection is opened anew."""
 
+STUCK_US = 30_000_000
+"""A serial port that brought no answer for this long is opened anew: its adapter may hang."""
+
 FINAL_REFUSALS = frozenset({1, 2, 3, 5, 6, 10})
 """Exceptions after which the same question at once would only be refused again."""
 
@@ -337,7 +340,7 @@ class Line:
         self._mute += late and not isinstance(job, InquiryJob)
         if self._mute >= MUTE_FAILURES:
             self._is_down(why, now_us)
-            if self._reopens:
+            if self._reopens or now_us - max(self._last_us, self._opened_us) > STUCK_US:
                 self._reconnect = why
 
     def _over(self, job: Job, why: str, now_us: int) -> None:

@@ -110,7 +110,9 @@ class SerialRunner:
                 with self._open() as port:
                     self._line.connected(self._now_us())
                     why = "broken"
-                    self._serve(port)
+                    self._serve(port.fileno())
+                if not self._stopping.is_set():
+                    self._line.lost(self._now_us(), self._line.status().error or "reconnect")
             except (OSError, ValueError, termios.error):
                 self._line.lost(self._now_us(), why)
             except Exception:  # a bug must not end the owner of a line; it shows as down
@@ -139,11 +141,16 @@ class SerialRunner:
             port.set_low_latency_mode(True)
         return port
 
-    def _serve(self, port: serial.Serial) -> None:
-        """Move bytes until the port breaks or the house stops."""
-        file = port.fileno()
+    def _serve(self, file: int) -> None:
+        """Move bytes until the line wants the port opened anew or the house stops.
+
+        Raises:
+            OSError: the port broke.
+        """
         while not self._stopping.is_set():
             turn = self._line.poll(self._now_us())
+            if turn.reconnect:
+                return
             if turn.send is not None:
                 _write(file, turn.send)
                 self._heard, self._begun_us = 0, math.inf
