@@ -94,7 +94,7 @@ class Bender:
             offset = self._rng.choice(OTHER_TRANSACTIONS)
         elif "zero_transaction" in struck and request.tid is not None:
             offset = -request.tid
-        data = request.frame(pdu, self._unit(request, struck), offset)
+        data = request.frame(pdu, self._unit(request, struck), offset & 0xFFFF)
         if "corrupt" in struck:
             # A flipped bit of a value shows on a serial line only: there is a checksum.
             data = self._flip(data, 0, 7 if request.tid is not None else None)

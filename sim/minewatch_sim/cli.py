@@ -1,4 +1,4 @@
-"""`minewatch-sim`: the mine emulator alone. It prints its endpoints and lives until stopped."""
+"""`minewatch-sim`: the mine emulator alone, and the proxy; they print addresses and live on."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from minewatch.model.mine import Mine
 from minewatch_sim.control import Control
 from minewatch_sim.endpoints import Endpoints
 from minewatch_sim.plant import Plant
+from minewatch_sim.proxy_cli import proxy
 from minewatch_sim.render import write_config
 from minewatch_sim.scenario import Scenario, ScenarioError, scenario_names
 
@@ -23,7 +24,10 @@ CONFIGURATION_FAULT = 78
 
 @click.group()
 def main() -> None:
-    """Run a simulated mine."""
+    """Run a simulated mine 模拟矿井, or bend the wire to one 故障注入."""
+
+
+main.add_command(proxy)
 
 
 @main.command()

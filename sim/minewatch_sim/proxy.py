@@ -58,14 +58,18 @@ class Turn(NamedTuple):
 class Proxy:
     """One connection or port through which a master asks; `serial` where frames are RTU.
 
-    `faults` and `counts` may be shared by many proxies. The same seed, bytes and times give the
-    same bytes and times.
+    `byte_us` is what a byte takes on a serial wire whose time is kept outside: two masters collide
+    when their questions overlap. `faults` and `counts` may be shared by many proxies. The same
+    seed, bytes and times give the same bytes and times.
     """
 
-    def __init__(self, faults: Faults, *, serial: bool, counts: Counts | None = None) -> None:
+    def __init__(
+        self, faults: Faults, *, serial: bool, counts: Counts | None = None, byte_us: float = 0.0
+    ) -> None:
         self.faults = faults
         self.counts = counts or Counts()
         self.serial = serial
+        self._byte_us = byte_us
         self._second = SecondMaster(faults.rng)
         self._serial_no = 0
         self.connected()
@@ -77,6 +81,7 @@ class Proxy:
         self._heap: list[tuple[int, int, int, bytes]] = []
         self._open: deque[Request] = deque(maxlen=OPEN_MAX)
         self._foreign: Request | None = None
+        self._foreign_done_us = 0
         self._garbled = False
         self._deferred: Fault | None = None
         self._broken = False
@@ -122,7 +127,8 @@ class Proxy:
 
     def _ask(self, request: Request, now_us: int) -> None:
         self.counts.questions += 1
-        if self.serial and self._foreign is not None:
+        began_us = now_us - round(self._byte_us * (len(request.pdu) + 3))
+        if self.serial and (self._foreign is not None or began_us < self._foreign_done_us):
             # Two masters at once: neither question reaches a device whole.
             self.counts.collisions += 1
             self._garbled = True
@@ -136,9 +142,11 @@ class Proxy:
     def _answer(self, reply: Request, now_us: int) -> None:
         """Pass an answer on, bent; let another master speak after it."""
         if self._is_foreign(reply):
+            frame = reply.frame(reply.pdu)
             if self.serial and not self._garbled:
-                self._push(now_us, TO_MASTER, reply.frame(reply.pdu))
+                self._push(now_us, TO_MASTER, frame)
             self._foreign, self._garbled = None, False
+            self._foreign_done_us = now_us + round(self._byte_us * len(frame))
             return
         request = self._question_of(reply)
         if request is None:
@@ -176,7 +184,7 @@ class Proxy:
         self.faults.struck[fault.value] += 1
         self._foreign, self._garbled = question, False
         frame = question.frame(question.pdu)
-        self._push(now_us, TO_DEVICE, frame)
+        self._push(now_us + round(self._byte_us * len(frame)), TO_DEVICE, frame)
         if self.serial:
             self._push(now_us, TO_MASTER, frame)
 

@@ -40,7 +40,7 @@ class VirtualLine:
     ) -> None:
         address = parse_address(line.bus.url)
         self.line = line
-        self.proxy = Proxy(faults, serial=address.serial)
+        self.proxy = Proxy(faults, serial=address.serial, byte_us=address.byte_us)
         self.now_us = START_US
         self.short_gaps = 0
         self.opened: list[int] = []
@@ -53,7 +53,7 @@ class VirtualLine:
         self._framing = RtuFraming if address.serial else TcpFraming
         self._heap: list[tuple[int, int, Callable[[bytes], None], bytes]] = []
         self._serial_no = 0
-        self._last_byte_us = self._free_us = 0
+        self._last_byte_us = self._free_us = self._woken_us = 0
         self._up = False
         self._open_us = self.now_us
         self._devices = self._framing()
@@ -89,6 +89,7 @@ class VirtualLine:
             self._open_us = self.now_us + self._reopen_us
             return
         self._up = True
+        self._free_us = self._woken_us = 0
         self._heap.clear()
         self._devices = self._framing()
         self.proxy.connected()
@@ -124,17 +125,27 @@ class VirtualLine:
                     frame = request.frame(pdu)
                     self._at(self.now_us + self.turnaround_us, self._from_device, frame)
         for data in turn.to_master:
-            start_us = max(self.now_us, self._free_us)
-            done_us = start_us + (round(self._byte_us * len(data)) or TRAVEL_US)
-            self._free_us = done_us if self._byte_us else 0
-            self._at(done_us, self._to_line, data)
+            self._carry(data)
         if turn.close:
             self._close("closed")
-        elif turn.wake_us > self.now_us:
+        elif self._woken_us <= self.now_us or turn.wake_us < self._woken_us:
+            self._woken_us = turn.wake_us
             self._at(turn.wake_us, self._woken, b"")
 
+    def _carry(self, data: bytes) -> None:
+        """Bring bytes to the line; on a serial wire the first is heard long before the last."""
+        if not self._byte_us:
+            self._at(self.now_us + TRAVEL_US, self._to_line, data)
+            return
+        start_us = max(self.now_us, self._free_us)
+        self._free_us = start_us + round(self._byte_us * len(data))
+        self._at(start_us + round(self._byte_us), self._to_line, data[:1])
+        if len(data) > 1:
+            self._at(self._free_us, self._to_line, data[1:])
+
     def _woken(self, _: bytes) -> None:
-        self._pump()
+        if self._woken_us <= self.now_us:
+            self._pump()
 
     def _from_device(self, data: bytes) -> None:
         self.proxy.from_device(data, self.now_us)
