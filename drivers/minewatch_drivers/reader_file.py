@@ -71,24 +71,32 @@ def check_reader(top: Fields, model: DeviceModel) -> None:
     last = form.records + form.record_size * (1 if isinstance(form, Flag) else form.records_max)
     if last > 0x10000:
         raise top.wrong("", "records lie behind the last address")
-    _check_forbidden(top, model, (table, places), (form.table, range(form.records, last)))
+    if places and not table.bits and not model.may_read(min(places), max(places)):
+        raise top.wrong("read.forbidden", "holds the state of the reader")
+    if isinstance(form, Drain):
+        _check_drain(top, model, form.records, last - 1)
+    elif not model.may_read(form.records, last - 1):
+        raise top.wrong("read.forbidden", "holds records of the reader")
+    _check_writes(top, model, form)
 
 
-def _check_forbidden(
-    top: Fields,
-    model: DeviceModel,
-    header: tuple[Table, tuple[int, ...]],
-    records: tuple[Table, range],
-) -> None:
-    spans = [records] if not header[1] else [records, (header[0], _whole(header[1]))]
-    for table, span in spans:
-        clear = all(last < span.start or span.stop <= first for first, last in model.forbidden)
-        if not table.bits and not clear:
-            raise top.wrong("read.forbidden", "the reader needs an address that must not be read")
+def _check_drain(top: Fields, model: DeviceModel, first: int, last: int) -> None:
+    """Nothing else may read what a read empties: no neighbour's question, no tool."""
+    if not any(low <= first and last <= high for low, high in model.forbidden):
+        raise top.wrong(
+            "read.forbidden", f"[[{first}, {last}]] must stand here: reading them empties them"
+        )
 
 
-def _whole(places: tuple[int, ...]) -> range:
-    return range(min(places), max(places) + 1)
+def _check_writes(top: Fields, model: DeviceModel, form: ReaderForm) -> None:
+    written: list[Register | None] = []
+    if isinstance(form, Queue):
+        written = [Register(Table.HOLDING, form.acknowledge)]
+    elif isinstance(form, Flag):
+        written = [form.flag, form.power_on]
+    for at in written:
+        if at is not None and not model.may_write(at.table, at.address, at.address):
+            raise top.wrong("write.never", f"{at.address} is what the reader waits for")
 
 
 def _queue(fields: Fields) -> Queue:

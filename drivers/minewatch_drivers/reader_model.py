@@ -58,9 +58,9 @@ class RecordFields:
 class Queue:
     """Records that stand at their place until their sequence is written to `acknowledge`.
 
-    That write drops all records up to it and clears `overflow`. `boot` counts restarts; with
-    `log_kept` the numbers go on over a restart and old records may come again, without it they
-    start anew and what was waiting is gone.
+    That write drops all records up to it and clears `overflow`. `boot` counts restarts. Without
+    `log_kept` numbers start anew with each and what was waiting is gone. With it records outlive a
+    restart and may come again: their numbers go on, or each record says its own `boot`.
     """
 
     table: "Table"

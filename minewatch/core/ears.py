@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from minewatch.core.layout import Layout
 from minewatch.core.roster import Ear, Missing
+from minewatch.model.image import Sighting
 
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
@@ -145,6 +146,20 @@ class Ears:
         """Say that a reader counts anew: what it saw before is not known to be complete."""
         blind = self.layout.places[reader].mouth and not self.layout.gates
         self.draft.emit("reader_restarted", reader=reader, blind=blind)
+
+    def counts(self, sighting: Sighting) -> int:
+        """Return 1 for a read without a badge that is new, 0 for one known already."""
+        if sighting.sequence is None:
+            return 1
+        earliest_ms = self.earliest_ms(sighting.reader)
+        time_s = sighting.reader_time_s
+        return int(self.place(sighting.reader, sighting.sequence, time_s, earliest_ms) is not None)
+
+    def lost(self, reader: str, count: int) -> None:
+        """Say that so many reads of a reader are lost for good: nobody knows whose they were."""
+        if count:
+            widens = self._widens(reader, count)
+            self.draft.emit("reads_lost", reader=reader, count=count, widens=widens)
 
     def settle(self) -> None:
         """End replays, backlogs and the wait for skipped numbers."""

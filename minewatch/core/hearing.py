@@ -61,21 +61,30 @@ class Hearing:
         self.moved = False
 
     def take(self, sightings: tuple[Sighting, ...]) -> None:
-        """Take records in the image's order; `ears` are told of their answers at the end."""
+        """Take records in the image's order; `ears` are told of their answers at the end.
+
+        A record without a badge is a read that nobody can name: it widens the count.
+        """
         if not sightings:
             return
         self.tracks = self.heard = dict(self.tracks)
         places = self.layout.places
         answered: dict[str, int] = {}
+        nameless: dict[str, int] = {}
         for sighting in sightings:
             place = places.get(sighting.reader)
-            if place is None or not sighting.badge:
+            if place is None:
+                continue
+            if not sighting.badge:
+                nameless[place.id] = nameless.get(place.id, 0) + self.ears.counts(sighting)
                 continue
             at_ms = min(sighting.sampled_ms, self.now_ms)
             answered[place.id] = max(at_ms, answered.get(place.id, at_ms))
             self._take_one(place, sighting)
         for reader, at_ms in answered.items():
             self.ears.delivered(reader, at_ms)
+        for reader, count in nameless.items():
+            self.ears.lost(reader, count)
 
     def _take_one(self, place: Place, sighting: Sighting) -> None:
         earliest_ms = self.ears.earliest_ms(place.id)

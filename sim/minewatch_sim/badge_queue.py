@@ -69,12 +69,16 @@ class _Memory:
             self._records.append(record)
 
     def restart(self) -> None:
-        """Count the boot; a reader without a log loses everything and counts anew."""
+        """Count the boot and count anew; a reader without a log loses everything.
+
+        A log whose records do not say their restart goes on with its numbers.
+        """
         self._boot = (self._boot + 1) & 0xFFFF
+        if not self._keeps_log or self._form.fields.boot is not None:
+            self._sequence = 0
         if self._keeps_log:
             return
         self._records.clear()
-        self._sequence = 0
         self.overflowed = False
 
     def registers(self) -> Registers:

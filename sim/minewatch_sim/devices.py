@@ -10,6 +10,7 @@ from minewatch_drivers import device_file
 from minewatch_drivers.codec import needs
 from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Register, Signal, Table
 from minewatch_drivers.encode import Write, encode
+from minewatch_drivers.reader_model import Drain
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point
@@ -111,8 +112,13 @@ class SimulatedDevice:
         last = address + count - 1
         if not words or last > max(words) or last >= SPAN_MAX:
             raise Refusal(ILLEGAL_ADDRESS)
-        if any(address <= high and low <= last for low, high in self.model.forbidden):
+        if not self.model.may_read(address, last) and not self._is_drained(address):
             raise Refusal(ILLEGAL_ADDRESS)
+
+    def _is_drained(self, address: int) -> bool:
+        """Return whether records are asked for that go with their answer."""
+        form = self.model.reader
+        return isinstance(form, Drain) and address == form.records
 
     def _say_read(self, table: Table, address: int, count: int) -> None:
         for name, point in self._points.items():
