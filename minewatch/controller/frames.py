@@ -21,6 +21,7 @@ SECTIONS = (
     "hand_covers",
     "bypasses",
     "approvals",
+    "comparisons",
 )
 """Parts of a frame that are tables by id, and so are sent entry by entry."""
 

@@ -28,6 +28,7 @@ CLOSE_OUT_PRIORITY_MAX = 2
 """Priorities 1 and 2 are closed out with cause and measure; the others leave by clearing."""
 
 _ACTIVE = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED})
+_NEVER_FIRST = frozenset({AlarmKind.PRE_ALARM, AlarmKind.COMPARISON})
 _UNANSWERED = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED})
 
 
@@ -176,7 +177,7 @@ def _note_peak(draft: "Draft", alarm: Alarm, value: int | None) -> None:
 
 def _is_first_out(draft: "Draft", kind: AlarmKind, zone: str) -> bool:
     """Say whether the zone had no first alarm within the last 10 s; a warning is never one."""
-    if kind is AlarmKind.PRE_ALARM:
+    if kind in _NEVER_FIRST:
         return False
     began_ms = draft.durable.alarms.groups.get(zone)
     return began_ms is None or draft.image.now_ms - began_ms > FIRST_OUT_MS

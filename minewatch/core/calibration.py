@@ -215,7 +215,7 @@ def _check_start(draft: "Draft", command: Command) -> Reasons:
     plan = draft.plan.points.get(point_id)
     if plan is None:
         return (f"unknown_point:{point_id}",)
-    if plan.is_switch:
+    if not plan.by_hand:
         return (f"not_a_gas_head:{point_id}",)
     opened = draft.durable.calibrations.open
     if point_id in opened:

@@ -129,7 +129,7 @@ FOLDS: dict[str, Fold] = {
 def _check_cover(draft: "Draft", command: Command) -> Reasons:
     point_id = command.arguments["point"]
     plan = draft.plan.points.get(point_id)
-    if plan is None or plan.is_switch:
+    if plan is None or not plan.by_hand:
         return (f"not_a_gas_head:{point_id}",)
     reasons = []
     checker = draft.mine.staff_member(command.arguments["checker"])
@@ -168,7 +168,8 @@ def _order_end_cover(draft: "Draft", given: Given) -> None:
 
 def _check_bypass(draft: "Draft", command: Command) -> Reasons:
     point_id = command.arguments["point"]
-    if point_id not in draft.plan.points:
+    plan = draft.plan.points.get(point_id)
+    if plan is None or plan.certified:
         return (f"unknown_point:{point_id}",)
     bypasses = draft.durable.interlock.bypasses
     if len(bypasses) >= OPEN_MAX and point_id not in bypasses:

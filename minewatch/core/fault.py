@@ -31,7 +31,7 @@ def decide(draft: "Draft") -> None:
         plan = draft.plan.points[point_id]
         if is_open(draft, point_id):
             _check_open(draft, plan)
-        elif draft.live[point_id].raw is not Quality.GOOD:
+        elif draft.live[point_id].raw is not Quality.GOOD and not plan.certified:
             if plan.bus not in lost:
                 lost[plan.bus] = is_line_lost(draft, plan.bus)
             _check(draft, plan, line_lost=lost[plan.bus])

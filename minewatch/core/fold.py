@@ -12,6 +12,7 @@ from minewatch.core import (
     alarm,
     approval,
     calibration,
+    comparison,
     cover,
     house,
     interlock,
@@ -39,6 +40,7 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     approval.FOLDS,
     people.FOLDS,
     withdrawal.FOLDS,
+    comparison.FOLDS,
 )
 
 FOLDS: dict[str, tuple[Fold, ...]] = {

@@ -28,7 +28,7 @@ _OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
 def decide(draft: "Draft") -> None:
     """Compare what was read; then look after the points that are lost."""
     for plan, value, raw, quality, newest in draft.moved:
-        if quality not in _OPEN:
+        if quality not in _OPEN and not plan.certified:
             _compare(draft, plan, value, raw)
         if newest:
             if quality is Quality.GOOD and value is not None:

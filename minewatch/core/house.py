@@ -27,7 +27,7 @@ FAULTS_MAX = 256
 but for the few that have an alarm of their own: a failing ledger must always hold releases."""
 
 _REASONS_MAX = 64
-_ALARMED = frozenset({"ledger", "journal", "cycle", "upload"})
+_ALARMED = frozenset({"ledger", "journal", "cycle", "upload", "clock"})
 """Faults of the house that raise a system-fault alarm; a lost line has its places' own."""
 
 _OF_THE_PLANT = frozenset(
@@ -43,6 +43,7 @@ _OF_THE_PLANT = frozenset(
         AlarmKind.FEED_ABNORMAL,
         AlarmKind.CALIBRATION_OVERRUN,
         AlarmKind.HAND_COVER_LATE,
+        AlarmKind.COMPARISON,
     }
 )
 """Alarms whose source is a point, an output or a line of the configuration."""
@@ -230,6 +231,8 @@ _EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
     "controller_stopping": _sealed,
     "configuration_loaded": _sealed,
     "configuration_refused": _refused,
+    "message_sent": _sealed,
+    "message_failed": _sealed,
 }
 
 
@@ -283,6 +286,8 @@ FOLDS: dict[str, Fold] = {
     "journal_retired": keep,
     "configuration_loaded": _loaded,
     "configuration_refused": keep,
+    "message_sent": keep,
+    "message_failed": keep,
     "reload_ordered": keep,
     "command_refused": keep,
     "state": _stated,

@@ -59,16 +59,23 @@ class PointPlan:
     trips: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     offs: tuple[str, ...] = ()
+    certified: bool = False
+    """Read from the certified system's files: shown and compared, it decides and guards nothing."""
 
     @property
     def is_methane(self) -> bool:
-        """Say whether the point is a methane head."""
-        return self.point.kind is Kind.METHANE
+        """Say whether the point is a methane head of ours."""
+        return self.point.kind is Kind.METHANE and not self.certified
 
     @property
     def is_switch(self) -> bool:
-        """Say whether the point is a state and nothing that a checker could measure by hand."""
+        """Say whether the point is a state and no measured value."""
         return UNITS[self.point.kind].switch
+
+    @property
+    def by_hand(self) -> bool:
+        """Say whether a checker could measure it in its stead: a value, and a head of ours."""
+        return not self.is_switch and not self.certified
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
         zone=point.zone,
         bus=bus.id,
         scan_ms=scan_ms(point, bus),
-        stale_ms=stale_ms(scan_ms(point, bus)),
+        stale_ms=point.stale_ms or stale_ms(scan_ms(point, bus)),
         rises=rises,
         clear=clear,
         pre_clear=pre_clear,
@@ -146,6 +153,7 @@ def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
         trips=trips,
         faults=_merged(trips, faults, offs),
         offs=offs,
+        certified=bus.certified,
     )
 
 

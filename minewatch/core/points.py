@@ -249,7 +249,7 @@ def _after(moved: Moved, before: Live, at_ms: int) -> Live:
                 below_ms = at_ms if before.below_ms is None else before.below_ms
         if quality is _GOOD:
             level = level_of(plan, value)
-    if quality is Quality.OVER_RANGE:
+    if quality is Quality.OVER_RANGE and not plan.certified:
         level = OVER_LEVEL
     shown = value if raw in _WITH_VALUE else None
     return Live(shown, raw, quality, at_ms, level, last, guarded_ms, below_ms, True)

@@ -237,7 +237,7 @@ def _check_hand_value(draft: "Draft", command: Command) -> Reasons:
     plan = draft.plan.points.get(point_id)
     if plan is None:
         return (f"unknown_point:{point_id}",)
-    if plan.is_switch:
+    if not plan.by_hand:
         return (f"not_a_gas_head:{point_id}",)
     return () if _checker_of(draft, command) else ("not_a_gas_checker",)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from minewatch.core.alarm import AlarmsDurable, AlarmsVolatile
 from minewatch.core.approval import ApprovalsDurable
 from minewatch.core.calibration import CalibrationsDurable, CalibrationsVolatile
+from minewatch.core.comparison import ComparisonDurable, ComparisonVolatile
 from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.interlock import InterlockDurable, InterlockVolatile
 from minewatch.core.people import PeopleDurable, PeopleVolatile
@@ -36,6 +37,7 @@ class Durable:
     approvals: ApprovalsDurable = field(default_factory=ApprovalsDurable)
     people: PeopleDurable = field(default_factory=PeopleDurable)
     withdrawal: WithdrawalDurable = field(default_factory=WithdrawalDurable)
+    comparisons: ComparisonDurable = field(default_factory=ComparisonDurable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Volatile:
     alarms: AlarmsVolatile = field(default_factory=AlarmsVolatile)
     people: PeopleVolatile = field(default_factory=PeopleVolatile)
     withdrawal: WithdrawalVolatile = field(default_factory=WithdrawalVolatile)
+    comparisons: ComparisonVolatile = field(default_factory=ComparisonVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

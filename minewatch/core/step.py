@@ -11,6 +11,7 @@ from minewatch.core import (
     approval,
     calibration,
     commands,
+    comparison,
     cover,
     escalation,
     gas,
@@ -58,6 +59,7 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     gas.decide(draft)
     proof.decide(draft)
     headcount.decide(draft)
+    comparison.decide(draft)
     withdrawal.decide(draft)
     commands.decide(draft)
     approval.expire(draft)

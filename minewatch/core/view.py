@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minewatch.core import alarm, headcount, people, release, withdrawal
+from minewatch.core import alarm, comparison, headcount, people, release, withdrawal
 from minewatch.core.draft import Draft
 from minewatch.core.interlock import Cause, Want
 from minewatch.core.points import NEVER_MS, Live
@@ -44,6 +44,7 @@ def _small(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **headcount.view(mine, state, now_ms),
         **people.view(mine, state, now_ms),
         **withdrawal.view(mine, state, now_ms),
+        **comparison.view(state),
         **_acts(state),
         "horn": state.volatile.alarms.horn,
         "silenced_until_ms": durable.alarms.silenced_until_ms,

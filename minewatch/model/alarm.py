@@ -74,7 +74,7 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.READER_LOST: 3,
     AlarmKind.MAYBE_OVER_LIMIT: 3,
     AlarmKind.OVER_TIME: 3,
-    AlarmKind.COMPARISON: 4,
+    AlarmKind.COMPARISON: 3,
     AlarmKind.PRE_ALARM: 4,
 }
 """1 acts at once, 2 needs a person now, 3 needs a person soon, 4 is a warning."""
