@@ -79,9 +79,9 @@ def read_pdu(function: int, address: int, count: int) -> bytes:
     return struct.pack(">BHH", function, address, count)
 
 
-def write_coil_pdu(address: int, on: bool) -> bytes:
-    """Return the question that sets one coil."""
-    return struct.pack(">BHH", WRITE_COIL, address, 0xFF00 if on else 0)
+def write_coil_pdu(address: int, on: bool, value_on: int = 0xFF00) -> bytes:
+    """Return the question that sets one coil; odd boards take another `value_on` for on."""
+    return struct.pack(">BHH", WRITE_COIL, address, value_on if on else 0)
 
 
 def write_register_pdu(address: int, value: int) -> bytes:

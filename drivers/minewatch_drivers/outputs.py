@@ -216,7 +216,7 @@ class Bank:
         changed = [n for n, level in enumerate(levels) if written is None or level != written[n]]
         if len(levels) == 1 or (len(changed) == 1 and not whole):
             at = changed[0] if changed else 0
-            pdu = modbus.write_coil_pdu(run.first + at, levels[at])
+            pdu = modbus.write_coil_pdu(run.first + at, levels[at], self._model.coil_on)
         else:
             pdu = modbus.write_coils_pdu(run.first, levels)
         return _Task(self, write_exchange(self._unit, pdu), run, levels)
