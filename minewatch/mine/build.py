@@ -8,6 +8,8 @@ from minewatch.mine.limits import LimitResolver
 from minewatch.mine.rules import Rules
 from minewatch.mine.shape import Row, Shaped
 from minewatch.model import mine as model
+from minewatch.model.alarm import AlarmKind
+from minewatch.text import Catalogue
 
 
 def is_severe(table: schema.MineTable) -> bool:
@@ -62,7 +64,7 @@ class Builder:
             flood_threat=table.flood_threat,
             unaccounted_margin_s=table.unaccounted_margin_s,
             handover=_handover(shaped),
-            escalation=_escalation(shaped),
+            escalation=_escalation(shaped, table.language),
             console=_console(shaped),
         )
 
@@ -196,10 +198,15 @@ def _handover(shaped: Shaped) -> model.Handover:
     return model.Handover(tuple(table.starts), table.minutes, table.people_max)
 
 
-def _escalation(shaped: Shaped) -> model.Escalation:
-    if shaped.escalation is None:
-        return model.Escalation()
-    return model.Escalation(**shaped.escalation.table.model_dump())
+def _escalation(shaped: Shaped, language: str) -> model.Escalation:
+    """Resolve the words of a short message here: the controller speaks no language."""
+    words = Catalogue.load(language)
+    seconds = {} if shaped.escalation is None else shaped.escalation.table.model_dump()
+    return model.Escalation(
+        **seconds,
+        message=words.say("message.escalated"),
+        kind_words=tuple((kind.value, words.say(f"alarm_kind.{kind.value}")) for kind in AlarmKind),
+    )
 
 
 def _console(shaped: Shaped) -> model.Console:

@@ -218,6 +218,7 @@ class StaffTable(Table):
     code: Id
     name: Name
     role: RoleWord
+    phone: Annotated[str, Field(pattern=r"^(\+?[0-9]{3,15})?$")] = ""
 
 
 class PersonTable(Table):

@@ -231,11 +231,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Somebody who may act in the house."""
+    """Somebody who may act in the house; a modem dials `phone` where there is one."""
 
     code: str
     name: str
     role: Role
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Seconds from an unanswered alarm to each next step (practice 13)."""
+    """Seconds from an unanswered alarm to each next step (practice 13).
+
+    `message` is the text of a short message in the mine's language, with the fields mine, kind,
+    source, value and minutes; `kind_words` are the words for the kinds of alarms in it.
+    """
 
     horn_s: int = 30
     duty_leader_s: int = 60
@@ -278,6 +283,8 @@ class Escalation:
     county_s: int = 300
     repeat_s: int = 300
     silence_s: int = 120
+    message: str = ""
+    kind_words: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
