@@ -6,9 +6,10 @@ Used by real sockets, ptys and virtual wires alike, so that all three behave ali
 from minewatch.model.mine import Bus
 from minewatch_sim.bending import Timed
 from minewatch_sim.devices import SimulatedDevice
-from minewatch_sim.faults import CLOSING, Fault
+from minewatch_sim.faults import Fault
 from minewatch_sim.modbus_server import Request, RtuFraming, TcpFraming
 from minewatch_sim.plant import Plant
+from minewatch_sim.second_master import SecondMaster
 
 TURNAROUND_US = {"tcp": 1_000, "rtu+tcp": 3_000, "rtu": 3_000}
 Framing = TcpFraming | RtuFraming
@@ -25,6 +26,7 @@ class SimulatedBus:
         self.devices = {d.unit: SimulatedDevice(d, plant) for d in devices}
         self.requests = 0
         self.unknown = 0
+        self._second = SecondMaster(plant.faults.rng)
 
     def framing(self) -> Framing:
         """Return a fresh splitter for one connection or port."""
@@ -32,11 +34,22 @@ class SimulatedBus:
 
     def closed(self) -> bool:
         """Return whether the endpoint closes its connections now (reboot, accept-then-close)."""
-        return any(self._plant.faults.has(self.bus.id, each) for each in CLOSING)
+        return self.refuses() or self._stands(Fault.ACCEPT_THEN_CLOSE)
 
     def refuses(self) -> bool:
-        """Return whether the endpoint takes no connection at all now (reboot)."""
-        return self._plant.faults.has(self.bus.id, Fault.REBOOT)
+        """Return whether nobody can connect at all now (reboot, adapter pulled)."""
+        return self._stands(Fault.REBOOT) or self.unplugged()
+
+    def unplugged(self) -> bool:
+        """Return whether the adapter of this line is pulled."""
+        return self._stands(Fault.UNPLUGGED)
+
+    def renumbered(self) -> bool:
+        """Return whether the adapter of this line sits under another one's path now."""
+        return self._stands(Fault.RENUMBERED)
+
+    def _stands(self, fault: Fault) -> bool:
+        return self._plant.faults.has(self.bus.id, fault)
 
     def tick(self, now_us: int) -> None:
         """Let the devices' own time pass."""
@@ -57,6 +70,38 @@ class SimulatedBus:
         pdu = device.answer(request.pdu, now_us)
         if pdu is None:
             return []
-        spoiled = self._plant.faults.spoil(request, pdu, self.bus.id, device.device.id)
+        targets = (self.bus.id, device.device.id)
         turnaround_us = TURNAROUND_US.get(self.scheme, 0)
-        return [(delay_us + turnaround_us, data) for delay_us, data in spoiled]
+        faults = self._plant.faults
+        if not faults.any(*targets):
+            return [(turnaround_us, request.frame(pdu))]
+        timed = [
+            (delay_us + turnaround_us, data)
+            for delay_us, data in faults.spoil(request, pdu, *targets)
+        ]
+        return timed + self._another_master(request, now_us, timed)
+
+    def _another_master(self, request: Request, now_us: int, timed: Timed) -> Timed:
+        """Let another master ask after us; on a serial line everybody hears it and its answer."""
+        self._second.heard(request)
+        foreign = self._plant.faults.foreign(self.bus.id)
+        question = self._second.question(foreign[0]) if foreign is not None else None
+        if foreign is None or question is None:
+            return []
+        self._plant.faults.struck[foreign[0].value] += 1
+        reply = self.devices[question.unit].answer(question.pdu, now_us)
+        if self.scheme == "tcp":
+            return []
+        asked_us = max((at_us for at_us, _ in timed), default=0) + foreign[1]
+        told_us = asked_us + TURNAROUND_US[self.scheme]
+        frames: Timed = [(asked_us, question.frame(question.pdu))]
+        return frames if reply is None else [*frames, (told_us, question.frame(reply))]
+
+
+def pairs(buses: dict[str, SimulatedBus]) -> dict[str, str]:
+    """Return each serial line's partner: renumbered adapters change places with it."""
+    serial = [key for key, bus in buses.items() if bus.scheme == "rtu"]
+    found: dict[str, str] = {}
+    for one, other in zip(serial[::2], serial[1::2], strict=False):
+        found[one], found[other] = other, one
+    return found

@@ -5,12 +5,14 @@ Everything listens on loopback only and stops with `stop`.
 """
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from minewatch.model.mine import Mine
-from minewatch_sim.bus import SimulatedBus
+from minewatch_sim.bus import SimulatedBus, pairs
 from minewatch_sim.modbus_server import RtuFraming
 from minewatch_sim.plant import Plant
 from minewatch_sim.pty_line import PtyLine
@@ -144,26 +146,32 @@ class Endpoints:
         self._now_us = boottime_us
         plant.clock_us = boottime_us
         self.buses = {each.id: SimulatedBus(each, plant) for each in mine.buses}
-        self._lines: dict[str, SocketBus | PtyLine] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._ptys: dict[str, PtyLine] = {}
+        self._sockets: dict[str, SocketBus] = {}
         for bus_id, bus in self.buses.items():
-            serial = bus.scheme == "rtu"
-            line = PtyLine(bus, boottime_us) if serial else SocketBus(bus, host, boottime_us)
-            self._lines[bus_id] = line
+            if bus.scheme == "rtu":
+                self._ptys[bus_id] = PtyLine(bus, boottime_us, self._adapter_path(bus_id))
+            else:
+                self._sockets[bus_id] = SocketBus(bus, host, boottime_us)
+        for one, other in pairs(self.buses).items():
+            self._ptys[one].partner = self._ptys[other]
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open every port and pty and start the plant."""
-        for line in self._lines.values():
+        for line in self._lines().values():
             await line.open()
         self._task = asyncio.create_task(self._live(), name="plant")
 
     def addresses(self) -> dict[str, str]:
         """Return bus id → URL that a line connects to."""
-        return {bus_id: line.url for bus_id, line in self._lines.items()}
+        lines = self._lines()
+        return {bus_id: lines[bus_id].url for bus_id in self.buses}
 
     def short_gaps(self) -> dict[str, int]:
         """Return for each serial bus how many requests came within t3.5 after the last byte."""
-        return {key: e.short_gaps for key, e in self._lines.items() if isinstance(e, PtyLine)}
+        return {key: line.short_gaps for key, line in self._ptys.items()}
 
     async def run(self) -> None:
         """Wait until the plant stops: at `stop`, or by the error that ended it."""
@@ -175,8 +183,19 @@ class Endpoints:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for line in self._lines.values():
+        for line in self._lines().values():
             await line.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _lines(self) -> dict[str, SocketBus | PtyLine]:
+        return {**self._sockets, **self._ptys}
+
+    def _adapter_path(self, bus_id: str) -> Path:
+        """Return the path of a serial line's adapter, in a folder that goes with the endpoints."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="minewatch-sim-")
+        return Path(self._folder.name) / bus_id
 
     async def __aenter__(self) -> "Endpoints":
         await self.start()
@@ -201,5 +220,5 @@ class Endpoints:
             self.plant.advance(round(past_ms * self.speed))
             for bus in self.buses.values():
                 bus.tick(now_us)
-            for line in self._lines.values():
+            for line in self._lines().values():
                 await line.follow()

@@ -10,6 +10,7 @@ import os
 import tty
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from minewatch_sim.bus import SimulatedBus
@@ -35,10 +36,15 @@ class LineTiming:
 
 
 class PtyLine:
-    """A bus on a pty; its URL names the side that a master opens."""
+    """A bus on a pty; its URL names the path that a master opens, a link to that pty.
 
-    def __init__(self, bus: SimulatedBus, now_us: Callable[[], int]) -> None:
+    An adapter can be pulled, and can change its path with that of its `partner`.
+    """
+
+    def __init__(self, bus: SimulatedBus, now_us: Callable[[], int], path: Path) -> None:
         self.bus = bus
+        self.path = path
+        self.partner: PtyLine | None = None
         self.timing = LineTiming(bus.bus.url)
         self.short_gaps = 0
         self.requests = 0
@@ -47,6 +53,7 @@ class PtyLine:
         self._master = -1
         self._slave = -1
         self._name = ""
+        self._renumbered = False
         self._last_byte_us = 0
         self._pieces: deque[tuple[int, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -54,7 +61,7 @@ class PtyLine:
     @property
     def url(self) -> str:
         """Return the address that a line opens."""
-        return f"rtu://{self._name}" + (f"?{self.timing.query}" if self.timing.query else "")
+        return f"rtu://{self.path}" + (f"?{self.timing.query}" if self.timing.query else "")
 
     async def open(self) -> None:
         """Make the pty. Its own slave end stays open, so that a master may come and go."""
@@ -64,20 +71,47 @@ class PtyLine:
         os.set_blocking(self._master, False)
         self._name = os.ttyname(self._slave)
         asyncio.get_running_loop().add_reader(self._master, self._readable)
+        partner = self.partner
+        self._lead_here(partner.path if self._renumbered and partner is not None else self.path)
 
     async def follow(self) -> None:
-        """Do nothing: a serial line has no connections; a rebooting device is simply silent."""
+        """Be where the faults say: pulled, under the partner's path, or at home.
+
+        A rebooting device of a serial line is simply silent: there are no connections.
+        """
+        if self.bus.unplugged():
+            await self.close()
+            return
+        partner = self.partner
+        swapped = self.bus.renumbered() or (partner is not None and partner.bus.renumbered())
+        if swapped != self._renumbered:
+            await self.close()
+            self._renumbered = swapped
+        if self._master < 0:
+            await self.open()
 
     async def close(self) -> None:
-        """Close both ends."""
+        """Close both ends; the path goes with them."""
         if self._master < 0:
             return
         asyncio.get_running_loop().remove_reader(self._master)
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        self._pieces.clear()
+        self._framing = RtuFraming()
+        for path in (self.path, *([self.partner.path] if self.partner is not None else [])):
+            if path.is_symlink() and str(path.readlink()) == self._name:
+                path.unlink()
         os.close(self._master)
         os.close(self._slave)
         self._master = self._slave = -1
+
+    def _lead_here(self, path: Path) -> None:
+        beside = path.with_name(f".{path.name}.new")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(self._name)
+        beside.replace(path)
 
     def _readable(self) -> None:
         now_us = self._now_us()

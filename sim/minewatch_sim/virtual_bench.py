@@ -14,7 +14,7 @@ from minewatch_drivers.lines import ByteLine, open_line
 
 from minewatch.model.image import ReadBack, Sample, Sighting
 from minewatch.model.mine import Mine
-from minewatch_sim.bus import SimulatedBus
+from minewatch_sim.bus import SimulatedBus, pairs
 from minewatch_sim.plant import Plant
 from minewatch_sim.pty_line import LineTiming
 from minewatch_sim.scenario import Scenario
@@ -83,9 +83,11 @@ class VirtualWire:
         self._connection += 1
 
     def follow(self) -> None:
-        """Lose the connection where the gateway has closed it."""
-        if self._connected and self._bus.closed():
-            self._reopen("closed")
+        """Lose the connection where the gateway has closed it or the adapter has moved."""
+        behind = self._bench.behind(self.line.bus.id)
+        moved, self._bus = behind is not self._bus, behind
+        if self._connected and (moved or self._bus.closed()):
+            self._reopen("broken" if moved else "closed")
 
     def send(self, data: bytes) -> None:
         """Put a request on the wire; its answers come as events of the bench."""
@@ -168,6 +170,7 @@ class VirtualBench:
         self.store = VirtualStore(random.Random(f"{seed}/store"), store or StoreHabits())
         buses = [each for each in mine.buses if not each.certified]
         self.buses = {each.id: SimulatedBus(each, self.plant) for each in buses}
+        self._pairs = pairs(self.buses)
         self.lines: dict[str, ByteLine] = {}
         self.wires: dict[str, VirtualWire] = {}
         self._speed = speed
@@ -192,6 +195,13 @@ class VirtualBench:
         }
         for wire in self.wires.values():
             wire.open()
+
+    def behind(self, bus_id: str) -> SimulatedBus:
+        """Return the bus that a line's port leads to now; renumbered adapters change places."""
+        home = self.buses[bus_id]
+        other = self.buses.get(self._pairs.get(bus_id, ""))
+        swapped = other is not None and (home.renumbered() or other.renumbered())
+        return other if other is not None and swapped else home
 
     def stop_lines(self) -> None:
         """Let every line fall silent, as at the death of its process."""
