@@ -1,183 +1,286 @@
 """What a line can do before it is built: load, cycle, and worst time to a reading and to a write.
 
-Worst cases are upper bounds for lines that are not overloaded: everything is due at once, the
-longest exchange has just begun, and (`…_one_dead_ms`) one unit of the line does not answer. Times
-of the devices are those of their files, times of the wire follow from baud and frame lengths.
+Worst cases are upper bounds: every scan is asked once before the one looked at, and again where
+its deadline comes first, the longest exchange has just begun, and (`…_one_dead_ms`) one other unit
+of the line does not answer. `turns` is the order that these bounds describe, `timing` the wire.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minewatch.model.mine import Bus, Device, Mine, Output
+from minewatch.model.scan import deadline_ms
 from minewatch_drivers import device_file
-from minewatch_drivers.address import Address, parse_address
+from minewatch_drivers.address import parse_address
 from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.exchange import Exchange
-from minewatch_drivers.line import QUIET_MARGIN_US
 from minewatch_drivers.outputs import REFRESH_DEFAULT_US, coil_runs
-from minewatch_drivers.plan import plan_device
 from minewatch_drivers.reader import reader_exchanges
-from minewatch_drivers.schedule import GATE_US, GATE_WITHOUT_HEARTBEAT_US, may_drive
+from minewatch_drivers.schedule import may_drive
+from minewatch_drivers.timing import Timing
+from minewatch_drivers.unit import gate_ms, plan_unit
+from minewatch_drivers.urgency import LOAD_MAX, URGED_MS
 
-LOAD_MAX = 0.9
-"""Above this share of its time a line has no room for a retry."""
+MODBUS = frozenset({"tcp", "rtu", "rtu+tcp"})
+"""The lines that ask; what the others do follows from their devices alone."""
 
-URGED_SCAN_MS = 200
-OVERHEAD_US = 2_000
-"""Our own time for one exchange: waking up, decoding, a loaded machine."""
+ROUNDS_MAX = 64
+"""Steps towards a fixed point; a line that has not found one by then is overloaded."""
+
+NEVER_MS = 1 << 31
+"""The reaction time of a line that does not keep up."""
 
 
 @dataclass(frozen=True, slots=True)
 class PointBudget:
-    """Worst ms from a change of the register to its reading, healthy and with one dead unit."""
+    """Worst ms from a change of the register to its reading, healthy and with one dead unit.
+
+    `scan_ms` is the scan class of the block that reads the point, `deadline_ms` how old a reading
+    may be when the next one comes (`minewatch.model.scan`); 0 for a reader, which has none.
+    """
 
     point: str
+    scan_ms: int
     reaction_ms: int
     reaction_one_dead_ms: int
+    deadline_ms: int
+
+    @property
+    def in_time(self) -> bool:
+        """Whether one dead unit leaves the point within its deadline."""
+        return not self.deadline_ms or self.reaction_one_dead_ms <= self.deadline_ms
+
+
+@dataclass(frozen=True, slots=True)
+class ClassBudget:
+    """The points of one scan class: how many, and the worst of them."""
+
+    scan_ms: int
+    points: int
+    reaction_ms: int
+    reaction_one_dead_ms: int
+    deadline_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class LineBudget:
     """One line. `load` is the busy share of its time, `load_urged` with one head scanned fast.
 
-    `cycle_ms` is the time of everything once; `write_ms` the worst from a wanted level to the
-    relay's echo, None on a line without outputs.
+    `urged_ms` is how often that head is then scanned, `cycle_ms` the time of everything once;
+    `write_ms` the worst from a wanted level to the relay's echo, None on a line without outputs.
     """
 
     bus: str
     load: float
     load_urged: float
+    urged_ms: int
     cycle_ms: int
     points: tuple[PointBudget, ...]
     write_ms: int | None
     write_one_dead_ms: int | None
 
     @property
-    def possible(self) -> bool:
-        """Whether the line keeps up, also while a head in pre-alarm is scanned fast."""
+    def keeps_up(self) -> bool:
+        """Whether there is time for everything, also while a head in pre-alarm is scanned fast."""
         return self.load_urged <= LOAD_MAX
+
+    @property
+    def late(self) -> tuple[PointBudget, ...]:
+        """The points that a dead neighbour would push beyond their deadline."""
+        return tuple(point for point in self.points if not point.in_time)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the line keeps up and every point stays within its deadline."""
+        return self.keeps_up and not self.late
+
+    @property
+    def classes(self) -> tuple[ClassBudget, ...]:
+        """The scan classes of the line, fastest first."""
+        groups: dict[int, list[PointBudget]] = {}
+        for point in self.points:
+            groups.setdefault(point.scan_ms, []).append(point)
+        return tuple(_class_of(scan_ms, groups[scan_ms]) for scan_ms in sorted(groups))
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """Something that a line asks of `unit` every `period_us`, and should within a period."""
+
+    unit: int
     cost_us: int
     period_us: int
     points: tuple[str, ...] = ()
     write: bool = False
+    reader: bool = False
 
 
 def predict(mine: Mine) -> tuple[LineBudget, ...]:
-    """Return the budget of every bus of `mine` that asks devices, in order.
+    """Return the budget of every bus of `mine` whose line asks questions, in order.
 
     Raises:
         DeviceFileError, KeyError, ValueError: the mine was not checked and names what is not there.
     """
-    return tuple(_line(mine, bus) for bus in mine.buses if not bus.certified)
+    budgets = (predict_line(mine, bus) for bus in mine.buses)
+    return tuple(budget for budget in budgets if budget is not None)
 
 
-def _line(mine: Mine, bus: Bus) -> LineBudget:
-    address = parse_address(bus.url)
+def predict_line(mine: Mine, bus: Bus) -> LineBudget | None:
+    """Return the budget of one bus, None where its line only listens or reads files."""
+    if bus.certified or parse_address(bus.url).transport not in MODBUS:
+        return None
+    timing = Timing(bus)
     jobs: list[_Job] = []
     for device in mine.devices:
         if device.bus == bus.id:
             model = device_file.load(device.model)
-            jobs += _reads(mine, bus, address, device, model)
-            jobs += _writes(mine, bus, address, device, model)
-    load = sum(job.cost_us / job.period_us for job in jobs)
-    urged = max((_urged_load(job) for job in jobs if job.points), default=0.0)
-    cycle_us = sum(job.cost_us for job in jobs)
-    longest_us = max((job.cost_us for job in jobs), default=0)
-    writes_us = sum(job.cost_us for job in jobs if job.write)
-    dead_us = _dead_us(bus, address)
-    points = tuple(
-        PointBudget(point, _ms(job.period_us + cycle_us), _ms(job.period_us + cycle_us + dead_us))
-        for job in jobs
-        for point in job.points
+            jobs += _reads(mine, bus, timing, device, model)
+            jobs += _writes(mine, timing, device, model)
+    return _Line(mine, bus, timing, jobs).budget()
+
+
+class _Line:
+    """The jobs of one line and what follows from them."""
+
+    def __init__(self, mine: Mine, bus: Bus, timing: Timing, jobs: list[_Job]) -> None:
+        self._mine = mine
+        self._bus = bus
+        self._reads = [job for job in jobs if not job.write]
+        self._writes = [job for job in jobs if job.write]
+        self._load = sum(job.cost_us / job.period_us for job in jobs)
+        self._longest_us = max((job.cost_us for job in jobs), default=0)
+        self._cycle_us = sum(job.cost_us for job in jobs)
+        self._dead_us = timing.dead_us(self._longest_us)
+        self._units = {job.unit for job in jobs}
+
+    def budget(self) -> LineBudget:
+        """Return the budget of the line."""
+        urged = max((self._urged_load(job) for job in self._reads if job.points), default=0.0)
+        writes_us = sum(job.cost_us for job in self._writes)
+        write_us = self._longest_us + writes_us
+        return LineBudget(
+            bus=self._bus.id,
+            load=self._load,
+            load_urged=self._load + urged,
+            urged_ms=self._urged_ms(),
+            cycle_ms=_ms(self._cycle_us),
+            points=tuple(each for job in self._reads for each in self._points(job)),
+            write_ms=_ms(write_us) if writes_us else None,
+            write_one_dead_ms=_ms(write_us + self._dead_us) if writes_us else None,
+        )
+
+    def _points(self, job: _Job) -> Iterable[PointBudget]:
+        healthy_ms = self._reaction_ms(job, 0)
+        dead_ms = self._reaction_ms(job, self._dead_us if self._units - {job.unit} else 0)
+        for name in job.points:
+            limit_ms = 0 if job.reader else deadline_ms(self._mine.point(name), self._bus)
+            yield PointBudget(name, job.period_us // 1000, healthy_ms, dead_ms, limit_ms)
+
+    def _reaction_ms(self, job: _Job, dead_us: int) -> int:
+        """Return the worst time from a change to its reading: a period, and the wait after it."""
+        wait_us = self._wait_us(job, dead_us)
+        if wait_us is None:
+            return NEVER_MS
+        done_us = wait_us + job.cost_us
+        again_us = job.cost_us if done_us > job.period_us else 0
+        return _ms(job.period_us + done_us + again_us)
+
+    def _wait_us(self, job: _Job, dead_us: int) -> int | None:
+        """Return the longest wait of a due job, None where it never ends.
+
+        Before it go the exchange that is under way, every scan that is due once, those whose
+        deadline comes first once more for each time they are due meanwhile, and all writes.
+        A unit that has just died is asked, and once more where its deadline comes first.
+        """
+        others = [each for each in self._reads if each is not job]
+        once_us = self._longest_us + sum(each.cost_us for each in others) + dead_us
+        if dead_us and any(each.period_us < job.period_us for each in others):
+            once_us += dead_us
+        wait_us = once_us + sum(each.cost_us for each in self._writes)
+        for _ in range(ROUNDS_MAX):
+            again_us = sum(each.cost_us * _more(each, job, wait_us) for each in others)
+            writes_us = sum(each.cost_us * (wait_us // each.period_us + 1) for each in self._writes)
+            longer_us = once_us + again_us + writes_us
+            if longer_us == wait_us:
+                return wait_us
+            wait_us = longer_us
+        return None
+
+    def _urged_load(self, job: _Job) -> float:
+        """Return what scanning this block fast adds."""
+        fast_us = min(URGED_MS * 1000, job.period_us)
+        return job.cost_us / fast_us - job.cost_us / job.period_us
+
+    def _urged_ms(self) -> int:
+        """Return how often the dearest head is scanned when it is in pre-alarm."""
+        worst_ms = URGED_MS
+        for job in self._reads:
+            room = LOAD_MAX - self._load + job.cost_us / job.period_us
+            if job.points and job.cost_us > room * URGED_MS * 1000:
+                stretched_us = job.period_us if room <= 0 else job.cost_us / room
+                worst_ms = max(worst_ms, _ms(min(job.period_us, stretched_us)))
+        return worst_ms
+
+
+def _more(other: _Job, job: _Job, wait_us: int) -> int:
+    """Return how often `other` goes before `job` again while that waits: its deadline is nearer."""
+    nearer_us = job.period_us - other.period_us
+    return min(wait_us, nearer_us) // other.period_us + 1 if nearer_us > 0 else 0
+
+
+def _class_of(scan_ms: int, points: list[PointBudget]) -> ClassBudget:
+    return ClassBudget(
+        scan_ms,
+        len(points),
+        max(point.reaction_ms for point in points),
+        max(point.reaction_one_dead_ms for point in points),
+        min((point.deadline_ms for point in points if point.deadline_ms), default=0),
     )
-    return LineBudget(
-        bus=bus.id,
-        load=load,
-        load_urged=load + urged,
-        cycle_ms=_ms(cycle_us),
-        points=points,
-        write_ms=_ms(longest_us + writes_us) if writes_us else None,
-        write_one_dead_ms=_ms(dead_us + longest_us + writes_us) if writes_us else None,
-    )
 
 
-def _urged_load(job: _Job) -> float:
-    """Return what scanning this block fast adds."""
-    fast_us = min(URGED_SCAN_MS * 1000, job.period_us)
-    return job.cost_us / fast_us - job.cost_us / job.period_us
-
-
-def _reads(
-    mine: Mine, bus: Bus, address: Address, device: Device, model: DeviceModel
-) -> list[_Job]:
-    scan_us = bus.scan_ms * 1000
+def _reads(mine: Mine, bus: Bus, timing: Timing, device: Device, model: DeviceModel) -> list[_Job]:
     points = [point for point in mine.points if point.device == device.id]
     jobs = []
     if points:
-        plan = plan_device(device, model, points)
+        plan = plan_unit(device, model, points, timing, bus.scan_ms)
         for block in plan.blocks:
-            jobs.append(_Job(_cost_us(bus, address, model, block.exchange), scan_us, block.points))
-        if plan.identity is not None:
-            slow_us = GATE_US if model.heartbeat else GATE_WITHOUT_HEARTBEAT_US
-            cost_us = _cost_us(bus, address, model, plan.identity.exchange)
-            jobs.append(_Job(cost_us, max(scan_us, slow_us)))
+            cost_us = timing.exchange_us(model, block.exchange)
+            jobs.append(_Job(device.unit, cost_us, block.scan_ms * 1000, block.points))
+        for alone in (plan.identity, plan.heartbeat):
+            if alone is not None:
+                cost_us = timing.exchange_us(model, alone.exchange)
+                jobs.append(_Job(device.unit, cost_us, gate_ms(model, bus.scan_ms) * 1000))
     for reader in mine.readers:
         if reader.device == device.id:
             asked = reader_exchanges(device, model)
-            cost_us = sum(_cost_us(bus, address, model, each) for each in asked)
-            jobs.append(_Job(cost_us, scan_us, (reader.id,)))
+            cost_us = sum(timing.exchange_us(model, each) for each in asked)
+            jobs.append(_Job(device.unit, cost_us, bus.scan_ms * 1000, (reader.id,), reader=True))
     return jobs
 
 
-def _writes(
-    mine: Mine, bus: Bus, address: Address, device: Device, model: DeviceModel
-) -> list[_Job]:
+def _writes(mine: Mine, timing: Timing, device: Device, model: DeviceModel) -> list[_Job]:
     """Return heartbeat, refresh and read-backs of a relay, all at its refresh time."""
     outputs = [o for o in mine.outputs if o.device == device.id and may_drive(mine.mode, o)]
     if not outputs:
         return []
     watchdog = model.watchdog
     period_us = watchdog.time_ms * 250 if watchdog is not None else REFRESH_DEFAULT_US
-    jobs = [
-        _Job(cost_us, period_us, write=True)
+    costs_us = [
+        cost_us
         for size in _run_sizes(model, outputs)
         for cost_us in (
-            _frames_us(bus, address, model, 7 + (size + 7) // 8 if size > 1 else 6, 6),
-            _frames_us(bus, address, model, 6, 3 + (size + 7) // 8),
+            timing.frames_us(model, 7 + (size + 7) // 8 if size > 1 else 6, 6),
+            timing.frames_us(model, 6, 3 + (size + 7) // 8),
         )
     ]
     if watchdog is not None and watchdog.feed is not None:
         settings = 1 + (watchdog.time is not None) + (watchdog.keep is not None)
-        cost_us = _frames_us(bus, address, model, 7 + 2 * settings, 6)
-        jobs.append(_Job(cost_us, period_us, write=True))
-    return jobs
+        costs_us.append(timing.frames_us(model, 7 + 2 * settings, 6))
+    return [_Job(device.unit, cost_us, period_us, write=True) for cost_us in costs_us]
 
 
 def _run_sizes(model: DeviceModel, outputs: list[Output]) -> list[int]:
     return [len(run.outputs) for run in coil_runs(model, outputs)]
-
-
-def _cost_us(bus: Bus, address: Address, model: DeviceModel, exchange: Exchange) -> int:
-    return _frames_us(bus, address, model, len(exchange.pdu) + 1, exchange.reply_size + 1)
-
-
-def _frames_us(bus: Bus, address: Address, model: DeviceModel, asked: int, told: int) -> int:
-    """Return the time of one exchange whose frames have these bytes without their checksums."""
-    wire_us = (asked + told + 4) * address.byte_us
-    silence_us = max(address.silence_us, bus.pause_ms * 1000)
-    return math.ceil(wire_us) + silence_us + model.turnaround_ms * 1000 + OVERHEAD_US
-
-
-def _dead_us(bus: Bus, address: Address) -> int:
-    """Return what one try at a mute unit costs the line: the timeout, and silence on RTU."""
-    if not address.serial:
-        return bus.timeout_ms * 1000
-    frame_us = math.ceil(64 * address.byte_us)
-    return bus.timeout_ms * 1500 + QUIET_MARGIN_US + frame_us
 
 
 def _ms(us: float) -> int:

@@ -16,9 +16,13 @@ from minewatch_drivers import modbus
 from minewatch_drivers.exchange import Exchange
 from minewatch_drivers.meaning import picker
 from minewatch_drivers.plan import Block
+from minewatch_drivers.rhythm import ClassMeter
 
 BACK_OFF_MAX_US = 5_000_000
 """A dead unit is asked at least this often: no later than the deadline of its alarm allows."""
+
+SIZE_REFUSALS = frozenset({"exception_2", "exception_3"})
+"""Refusals of an address or of a size: smaller questions find out which."""
 
 STILL_MIN_US = 5_000_000
 """A heartbeat may stand still this long at least, whatever its own period."""
@@ -99,16 +103,28 @@ def _drain(queue: deque[_T]) -> tuple[_T, ...]:
 class UnitState:
     """What a line remembers of one unit: failures, silence owed, identity, heartbeat."""
 
-    __slots__ = ("_beat", "_beat_us", "hold_us", "proved", "skip_us", "still_us", "streak", "why")
+    __slots__ = (
+        "_beat", "_beat_us", "back_off_us", "beat_mask", "distrusted", "hold_us", "owing",
+        "pause_us", "proved", "skip_us", "still_us", "streak", "why",
+    )  # fmt: skip
 
-    def __init__(self, heartbeat_every_ms: int | None) -> None:
+    def __init__(self, heartbeat_every_ms: int | None, back_off_us: int = BACK_OFF_MAX_US) -> None:
         self.still_us = max(STILL_MIN_US, 3000 * (heartbeat_every_ms or 0))
+        self.back_off_us = min(back_off_us, BACK_OFF_MAX_US)
         self.streak = 0
         self.skip_us = 0
         self.hold_us = 0
         self.proved = False
+        self.owing: Poll | None = None
+        """The scan that is asked once more before anything else of this unit."""
         self.why = ""
         """The code of the last failure, set by the line before `retry` and `refuse` are called."""
+        self.beat_mask = 0xFFFF
+        """The bits of the heartbeat's register that are the heartbeat."""
+        self.pause_us = 0
+        """The rest that the device wants after each answer."""
+        self.distrusted = False
+        """The device is not the one, or has not the map, that its file describes."""
         self._beat: int | None = None
         self._beat_us = 0
 
@@ -117,10 +133,15 @@ class UnitState:
         self.streak = 0
         self.skip_us = self.hold_us = 0
         self.proved = False
+        self.owing = None
 
     def answered(self) -> None:
         """The unit answered as it should."""
         self.why = ""
+        self.heard()
+
+    def heard(self) -> None:
+        """The unit is alive, whatever it said."""
         self.streak = 0
         self.skip_us = 0
 
@@ -129,10 +150,11 @@ class UnitState:
         self.proved = False
         wait = period_us << min(self.streak, 8)
         self.streak += 1
-        self.skip_us = now_us + min(wait, BACK_OFF_MAX_US)
+        self.skip_us = now_us + min(wait, self.back_off_us)
 
     def beat(self, value: int, now_us: int) -> None:
         """Remember the heartbeat counter."""
+        value &= self.beat_mask
         if value != self._beat:
             self._beat = value
             self._beat_us = now_us
@@ -140,6 +162,22 @@ class UnitState:
     def still(self, now_us: int) -> bool:
         """Return whether the heartbeat stands still: the device runs, its measuring does not."""
         return self._beat is not None and now_us - self._beat_us > self.still_us
+
+
+class Keeper(Protocol):
+    """What a poll tells whoever decides about turns."""
+
+    def again(self, poll: "Poll", /) -> None:
+        """The poll waits for its next turn at its `due_us`."""
+        ...
+
+    def divide(self, poll: "Poll", now_us: int, /) -> bool:
+        """Put smaller polls in the place of one whose question is refused; False if it is least."""
+        ...
+
+    def said(self, poll: "Poll", code: str, /) -> None:
+        """The device refuses the poll's question with `code`; empty: it answers again."""
+        ...
 
 
 class Job(Protocol):
@@ -172,17 +210,37 @@ _new = tuple.__new__
 
 
 class Poll:
-    """The scan of one block. `first_us` is set while a retry is owed."""
+    """The scan of one block. `first_us` is set while a retry is owed.
+
+    `ticket` and `due_us` are for whoever decides about turns, `meter` counts how punctual it is,
+    `cost_us` is what its exchange took lately, `code` why the device refuses it.
+    """
 
     __slots__ = (
-        "_device", "_heartbeat", "_lost", "_meanings", "_names", "_outbox", "_pick", "_points",
-        "_sentinel", "_unpack", "due_us", "exchange", "first_us", "gate", "normal_us", "period_us",
-        "state",
+        "_device", "_heartbeat", "_keeper", "_last_us", "_lost", "_meanings", "_names", "_outbox",
+        "_pick", "_points", "_sentinel", "_unpack", "block", "code", "cost_us", "due_us",
+        "exchange", "first_us", "gate", "meter", "normal_meter", "normal_us", "period_us", "state",
+        "ticket",
     )  # fmt: skip
 
     def __init__(
-        self, device: str, block: Block, state: UnitState, outbox: Outbox, period_us: int
+        self,
+        device: str,
+        block: Block,
+        state: UnitState,
+        outbox: Outbox,
+        period_us: int,
+        *,
+        keeper: Keeper,
+        meter: ClassMeter,
     ) -> None:
+        self.block = block
+        self.meter = self.normal_meter = meter
+        self.ticket = 0
+        self.cost_us = 0
+        self.code = ""
+        self._keeper = keeper
+        self._last_us = 0
         self.exchange = block.exchange
         self.state = state
         self.normal_us = self.period_us = period_us
@@ -198,8 +256,8 @@ class Poll:
         self._sentinel = block.sentinel
         self._heartbeat = block.heartbeat
         self._lost = tuple(Reading(point, None, Quality.COMM_FAULT) for point in block.points)
-        count = block.count
-        self._unpack = None if block.table.bits else struct.Struct(f">xx{count}H").unpack
+        registers = (block.exchange.reply_size - 2) // 2
+        self._unpack = None if block.table.bits else struct.Struct(f">xx{registers}H").unpack
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -220,10 +278,13 @@ class Poll:
         if self._heartbeat is not None:
             self.state.beat(block[self._heartbeat], now_us)
         self.state.answered()
+        if self.state.pause_us:
+            self.state.hold_us = max(self.state.hold_us, now_us + self.state.pause_us)
+        self._measure(first_us, now_us)
         self._advance(now_us)
         if self._points:
             readings = self._readings(block)
-            if self.state.still(now_us):
+            if self.state.distrusted or self.state.still(now_us):
                 readings = tuple([Reading(p, None, Quality.IMPLAUSIBLE) for p in self._points])
             self._outbox.samples.append(Sample(self._device, first_us // 1000, readings))
         return ""
@@ -238,26 +299,74 @@ class Poll:
         if self.first_us is not None or self.state.streak:
             return False
         self.first_us = first_us
+        self.state.owing = self
+        self._keeper.again(self)
         return True
 
     def refuse(self, now_us: int, first_us: int, unit_dead: bool) -> None:
-        """Say COMM_FAULT for every point of the block."""
+        """Ask in smaller parts where the device refuses the size, else say that nothing is known.
+
+        A refusal comes from a unit that is alive; a part that cannot be smaller is asked seldom.
+        """
+        why = self.state.why
+        refused = why.startswith("exception_")
         if unit_dead:
-            self.state.failed(now_us, self.period_us)
+            self.state.failed(now_us, self.normal_us)
+        elif refused:
+            self.state.heard()
+            if why in SIZE_REFUSALS and self._keeper.divide(self, now_us):
+                return
+        if refused and not self.gate:
+            self.code = why
+            self._keeper.said(self, why)
+        self.lose(now_us, first_us)
+        if why in SIZE_REFUSALS and not self.gate:
+            self.due_us = max(self.due_us, now_us + self.state.back_off_us)
+            self._keeper.again(self)
+
+    def lose(self, now_us: int, first_us: int) -> None:
+        """Say COMM_FAULT for every point of the block; the scan is over."""
+        self._last_us = 0
         self._advance(now_us)
         if self._points:
             self._outbox.samples.append(Sample(self._device, first_us // 1000, self._lost))
 
-    def urge(self, now_us: int, period_us: int) -> None:
-        """Scan this often from now on."""
+    def begin(self, due_us: int) -> None:
+        """A new connection: due since `due_us`."""
+        self.due_us = due_us
+        self.first_us = None
+        self._last_us = 0
+        self._keeper.again(self)
+
+    def urge(self, now_us: int, period_us: int, meter: ClassMeter) -> None:
+        """Scan this often from now on, counted by `meter`."""
         if period_us != self.period_us:
             self.period_us = period_us
+            self.meter = meter
+            self._last_us = 0
             self.due_us = min(self.due_us, now_us + period_us)
+            if self.ticket:
+                self._keeper.again(self)
+
+    def _measure(self, first_us: int, now_us: int) -> None:
+        """Count how punctual the scan was and what it cost; a refusal is over."""
+        last_us, self._last_us = self._last_us, first_us
+        if last_us:
+            late = now_us > self.due_us + self.period_us
+            self.meter.note(first_us - last_us, now_us - last_us, late, now_us)
+        if self.first_us is None:
+            self.cost_us = max(now_us - first_us, self.cost_us - (self.cost_us >> 5))
+        if self.code:
+            self.code = ""
+            self._keeper.said(self, "")
 
     def _advance(self, now_us: int) -> None:
         """The scan is over."""
+        if self.state.owing is self:
+            self.state.owing = None
         self.first_us = None
         self.due_us = next_due(self.due_us, self.period_us, now_us)
+        self._keeper.again(self)
 
 
 def next_due(due_us: int, period_us: int, now_us: int) -> int:

@@ -1,25 +1,24 @@
-"""Whose turn it is on a line: writes, acknowledgements, then the scan that is longest due.
+"""Whose turn it is on a line: writes, acknowledgements, then the scan whose deadline is nearest.
 
 Built once from the mine; it knows no bytes and no silence, only jobs and when they are due.
 """
 
 from collections.abc import Collection
 
-from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole
+from minewatch.model.image import Notice
+from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point
 from minewatch_drivers import device_file
 from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.jobs import Job, Outbox, Poll, UnitState
+from minewatch_drivers.jobs import BACK_OFF_MAX_US, SIZE_REFUSALS, Job, Outbox, Poll, UnitState
 from minewatch_drivers.outputs import Bank, Levels
-from minewatch_drivers.plan import plan_device
 from minewatch_drivers.reader import ReaderScan, open_reader
-
-GATE_US = 2_000_000
-GATE_WITHOUT_HEARTBEAT_US = 10_000_000
-"""How often an identity block of its own is read where nothing has failed."""
+from minewatch_drivers.rhythm import ClassMeter, LineRhythm
+from minewatch_drivers.timing import Timing
+from minewatch_drivers.turns import Turns
+from minewatch_drivers.unit import Surroundings, Unit
+from minewatch_drivers.urgency import Urgency
 
 ACKNOWLEDGE_WAIT_US = 50_000
-SPREAD_MAX_US = 1_000_000
-"""Scans of a line are spread over their period, at most over this time."""
 
 OVERDUE_US = 4_000_000
 """A line that noise keeps from asking for this long has no values."""
@@ -33,35 +32,57 @@ class Schedule:
     def __init__(self, mine: Mine, bus: Bus, outbox: Outbox, *, writes: bool) -> None:
         self._outbox = outbox
         self._scan_us = bus.scan_ms * 1000
-        self._states: list[UnitState] = []
+        self._meters: dict[int, ClassMeter] = {}
+        timing = Timing(bus)
+        self._around = Surroundings(timing, bus.scan_ms, self, outbox, self._meters)
+        self._share = mine.buses.index(bus) / len(mine.buses) if bus in mine.buses else 0.0
         self._by_unit: dict[int, UnitState] = {}
-        self._polls: list[Poll] = []
-        self._gates: dict[int, Poll] = {}
+        self._units: list[Unit] = []
         self._readers: list[ReaderScan] = []
         self._banks: list[Bank] = []
+        self._refused: dict[str, str] = {}
+        self._ready_us = 0
+        points: dict[str, list[Point]] = {}
+        for point in mine.points:
+            points.setdefault(point.device, []).append(point)
         for device in mine.devices:
             if device.bus == bus.id:
-                self._add(mine, device, writes)
-        self._scans: list[Poll | ReaderScan] = [*self._polls, *self._readers]
+                self._add(mine, device, points.get(device.id, []), writes)
+        longest_us = max((unit.longest_us for unit in self._units), default=0)
+        self._turns = Turns(timing.dead_us(longest_us))
+        self._urgency = Urgency(self._units, self._readers, self._banks)
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
+        for unit in self._units:
+            for poll in unit.polls:
+                poll.begin(0)
 
     def restart(self, now_us: int) -> None:
         """A new connection: every unit is unproven, everything is due, nothing is written.
 
-        Each scan is due since a time of its own, and keeps that phase: otherwise all of a line,
-        and all lines of a house, would be asked in one burst every period and wait for each other.
+        Questions that the device refused are asked whole again. Each scan is due since a time of
+        its own, and keeps that phase: otherwise all of a line, and all lines of a house, would be
+        asked in one burst every period and wait for each other.
         """
-        for state in self._states:
+        for state in self._by_unit.values():
             state.reset()
-        for reader in self._readers:
-            reader.reset(now_us)
-        count = len(self._scans)
-        for place, scan in enumerate(self._scans, 1):
-            spread_us = min(scan.period_us, SPREAD_MAX_US)
-            scan.due_us = now_us - spread_us * (count - place) // count
-            scan.first_us = None
+        for unit in self._units:
+            unit.whole()
+        gates = {id(unit.state): unit.gate for unit in self._units if unit.gate is not None}
+        self._turns.clear()
+        self._turns.gates.update(gates)
+        self._ready_us = now_us
+        polls = [poll for unit in self._units for poll in unit.polls]
+        scans: list[Poll | ReaderScan] = [*polls, *self._readers]
+        for place, scan in enumerate(scans, 1):
+            since_us = int(scan.period_us * (len(scans) - place + self._share)) // len(scans)
+            if isinstance(scan, Poll):
+                scan.begin(now_us - since_us)
+            else:
+                scan.reset(now_us)
+                scan.due_us = now_us - since_us
         for bank in self._banks:
             bank.reset(now_us)
+        self._urgency.renew(now_us)
 
     def next_job(
         self, now_us: int, wanted: Levels | None, flying: Collection[Job] = ()
@@ -81,64 +102,142 @@ class Schedule:
                 return acknowledge
         return None
 
+    def next_scan(self, now_us: int, flying: Collection[Job] = ()) -> Job | None:
+        """Return the due scan whose deadline is nearest; those of dead units fail without a word.
+
+        What is returned must come back by `accept`, `retry` or `refuse` before it is asked again.
+        """
+        self._ready_us = now_us
+        if now_us >= self._urgency.review_us:
+            self._urgency.renew(now_us)
+        turns = self._turns
+        poll = turns.peek(now_us)
+        if self._readers:
+            latest_us = NEVER_US if poll is None else turns.deadline_us
+            reader = self._due_reader(now_us, latest_us, flying)
+            if reader is not None:
+                return self._behind_gate(reader)
+        return None if poll is None else turns.take(now_us)
+
     def state_of(self, unit: int) -> UnitState | None:
         """Return what is remembered of a unit number, None where no device of ours has it."""
         return self._by_unit.get(unit)
 
     def due_us(self, now_us: int, wanted: Levels | None, flying: Collection[Job] = ()) -> int:
-        """Return when there will be something to ask beside `flying`."""
-        due = NEVER_US
-        for scan in self._scans:
-            if scan not in flying:
-                due = min(due, max(scan.due_us, scan.state.hold_us))
+        """Return when there will be something to ask beside `flying`; `next_scan` comes first."""
+        due = self._turns.due_us(now_us)
         for bank in self._banks:
             due = min(due, bank.due_us(wanted))
         for reader in self._readers:
+            if reader not in flying:
+                due = min(due, max(reader.due_us, reader.state.hold_us))
             due = min(due, max(reader.acknowledge_us, now_us + ACKNOWLEDGE_WAIT_US))
         return due
 
     def overdue(self, now_us: int) -> bool:
-        """Return whether scans have been kept waiting for too long."""
-        return any(scan.due_us + OVERDUE_US < now_us for scan in self._scans)
+        """Return whether nothing could be asked for too long although something was due."""
+        if now_us - self._ready_us < OVERDUE_US:
+            return False
+        due_us = min([self._turns.due_us(now_us), *(reader.due_us for reader in self._readers)])
+        return due_us <= now_us
 
     def fail_due(self, now_us: int) -> int:
         """Let everything that is due fail unasked; returns when more will be due."""
-        for scan in self._scans:
-            if scan.due_us <= now_us:
-                scan.refuse(now_us, scan.first_us or now_us, False)
+        for poll in self._turns.drain(now_us):
+            poll.lose(now_us, now_us if poll.first_us is None else poll.first_us)
+        due_us = self._turns.due_us(now_us)
+        for reader in self._readers:
+            if reader.due_us <= now_us:
+                reader.refuse(now_us, reader.first_us or now_us, False)
+            due_us = min(due_us, reader.due_us)
         for bank in self._banks:
             bank.lost(now_us)
-        return min((scan.due_us for scan in self._scans), default=now_us + self._scan_us)
+        return due_us if due_us < NEVER_US else now_us + self._scan_us
 
     def urge(self, now_us: int, points: Collection[str], period_us: int) -> None:
-        """Scan the blocks of `points` this often, all others as configured."""
-        urged = frozenset(points)
-        for poll in self._polls:
-            fast = not urged.isdisjoint(poll.points)
-            poll.urge(now_us, min(period_us, poll.normal_us) if fast else poll.normal_us)
+        """Scan the blocks of `points` this often, all others as configured.
 
-    def next_scan(self, now_us: int, flying: Collection[Job] = ()) -> Job | None:
-        """Return the scan that is longest due; scans of dead units fail without being asked."""
-        best: Poll | ReaderScan | None = None
-        best_due = now_us + 1
-        for scan in self._scans:
-            if scan.due_us < best_due and scan not in flying:
-                state = scan.state
-                if now_us < state.skip_us:
-                    scan.refuse(now_us, scan.first_us or now_us, False)
-                elif now_us >= state.hold_us:
-                    best, best_due = scan, scan.due_us
-        if best is not None and not best.state.proved:
-            gate = self._gates.get(id(best.state), best)
-            return None if gate in flying else gate
+        Where the line has no room for that they are scanned as often as it can bear.
+        """
+        self._urgency.want(now_us, frozenset(points), period_us)
+
+    def rhythm(self) -> LineRhythm:
+        """Return how punctual the scans are; may be called from another thread."""
+        urgency = self._urgency
+        meters = [urgency.meter, *self._meters.values()]
+        classes = sorted(meter.rhythm() for meter in meters)
+        return LineRhythm(
+            tuple(each for each in classes if each.scans),
+            urgency.every_us // 1000,
+            urgency.stretched,
+            tuple(self._refused.items()),
+        )
+
+    # What polls say of themselves (`jobs.Keeper`).
+
+    def again(self, poll: Poll) -> None:
+        """The poll waits for its next turn."""
+        self._turns.add(poll)
+
+    def divide(self, poll: Poll, now_us: int) -> bool:
+        """Put smaller polls in the place of one that the device refuses to answer whole."""
+        unit = next(unit for unit in self._units if unit.state is poll.state)
+        parts = unit.divided(poll)
+        if unit.gate is not None:
+            self._turns.gates[id(unit.state)] = unit.gate
+        for part in parts:
+            part.begin(now_us)
+        self._urgency.renew(now_us)
+        return bool(parts)
+
+    def said(self, poll: Poll, code: str) -> None:
+        """Remember what the device refuses; say once when a map or a size is refused, and its end.
+
+        Other refusals show in `rhythm` and as the quality of the points alone.
+        """
+        for point in poll.points:
+            before = self._refused.pop(point, "")
+            if code:
+                self._refused[point] = code
+            if code in SIZE_REFUSALS and before not in SIZE_REFUSALS:
+                self._outbox.notices.append(Notice("device_fault", point, {"code": code}))
+            elif before in SIZE_REFUSALS and code not in SIZE_REFUSALS:
+                self._outbox.notices.append(Notice("device_restored", point, {"code": before}))
+
+    def _due_reader(
+        self, now_us: int, latest_us: int, flying: Collection[Job]
+    ) -> ReaderScan | None:
+        """Return the due reader with the nearest deadline before `latest_us`."""
+        best: ReaderScan | None = None
+        hasty = latest_us < NEVER_US and now_us < self._turns.probe_us
+        for reader in self._readers:
+            if reader.due_us > now_us or reader in flying:
+                continue
+            state, deadline_us = reader.state, reader.due_us + reader.period_us
+            may_go = now_us >= state.hold_us and not (hasty and state.streak)
+            if now_us < state.skip_us:
+                reader.refuse(now_us, reader.first_us or now_us, False)
+            elif may_go and deadline_us < latest_us:
+                best, latest_us = reader, deadline_us
+        if best is not None and best.state.streak:
+            self._turns.probed(now_us)
         return best
 
-    def _add(self, mine: Mine, device: Device, writes: bool) -> None:
+    def _behind_gate(self, reader: ReaderScan) -> Job | None:
+        gate = None if reader.state.proved else self._turns.gates.get(id(reader.state))
+        return reader if gate is None else self._turns.take_gate(gate)
+
+    def _add(self, mine: Mine, device: Device, points: list[Point], writes: bool) -> None:
         model = device_file.load(device.model)
-        state = UnitState(model.heartbeat.every_ms if model.heartbeat else None)
-        self._states.append(state)
+        limit_us = min((point.fault_after_ms * 500 for point in points), default=BACK_OFF_MAX_US)
+        beats_ms = model.heartbeat.every_ms if model.heartbeat else None
+        state = UnitState(beats_ms, limit_us)
+        state.pause_us = model.pause_ms * 1000
+        if model.heartbeat is not None:
+            state.beat_mask = model.heartbeat.mask
         self._by_unit[device.unit] = state
-        self._add_polls(mine, device, model, state)
+        if points:
+            self._units.append(Unit(device, model, points, state, self._around))
         self._readers += [
             open_reader(
                 reader=reader,
@@ -151,6 +250,11 @@ class Schedule:
             for reader in mine.readers
             if reader.device == device.id
         ]
+        self._add_bank(mine, device, model, state, writes)
+
+    def _add_bank(
+        self, mine: Mine, device: Device, model: DeviceModel, state: UnitState, writes: bool
+    ) -> None:
         outputs = [each for each in mine.outputs if each.device == device.id]
         owned = [each for each in outputs if writes and may_drive(mine.mode, each)]
         if owned:
@@ -164,22 +268,6 @@ class Schedule:
                     scan_us=self._scan_us,
                 )
             )
-
-    def _add_polls(self, mine: Mine, device: Device, model: DeviceModel, state: UnitState) -> None:
-        points = [point for point in mine.points if point.device == device.id]
-        if not points:
-            return
-        plan = plan_device(device, model, points)
-        for block in plan.blocks:
-            self._polls.append(Poll(device.id, block, state, self._outbox, self._scan_us))
-        if plan.identity is not None:
-            slow = GATE_US if model.heartbeat else GATE_WITHOUT_HEARTBEAT_US
-            period_us = max(self._scan_us, slow)
-            gate = Poll(device.id, plan.identity, state, self._outbox, period_us)
-            self._polls.append(gate)
-            if plan.identity.sentinel is not None:
-                gate.gate = True
-                self._gates[id(state)] = gate
 
 
 def may_drive(mode: Mode, output: Output) -> bool:
