@@ -4,7 +4,7 @@ Here stands every check of an answer: transaction, unit, function, byte count, e
 CRC. An envelope keeps no time; the line does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minewatch_drivers import modbus
 from minewatch_drivers.modbus import TCP_HEADER
@@ -41,7 +41,9 @@ class DeviceRefusalError(Exception):
 class Exchange:
     """A question. `reply_size` is the length of a proper reply PDU, `echo` the exact one if known.
 
-    For multiple writes `echo` is the address and count that come back.
+    For multiple writes `echo` is the address and count that come back. `tcp_question` is the
+    question on Modbus TCP behind its transaction number; a frame of `tcp_size` bytes whose bytes
+    behind the number begin with `tcp_answer` is a proper answer, every check included.
     """
 
     unit: int
@@ -49,6 +51,17 @@ class Exchange:
     function: int
     reply_size: int
     echo: bytes | None
+    tcp_question: bytes = field(init=False, repr=False, compare=False)
+    tcp_answer: bytes = field(init=False, repr=False, compare=False)
+    tcp_size: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        answer = self.echo or bytes((self.function, self.reply_size - 2))
+        length = (self.reply_size + 1).to_bytes(2, "big")
+        put = object.__setattr__  # the only way into a frozen object that is being made
+        put(self, "tcp_question", modbus.tcp_frame(0, self.unit, self.pdu)[2:])
+        put(self, "tcp_answer", bytes(2) + length + bytes((self.unit,)) + answer)
+        put(self, "tcp_size", TCP_HEADER.size + self.reply_size)
 
     def check(self, unit: int, pdu: bytes) -> bytes:
         """Return `pdu` if it answers this question.
@@ -102,24 +115,30 @@ class TcpEnvelope:
         self._buffer = bytearray()
         self._transaction = 0
         self._exchange: Exchange | None = None
+        self._answer = b""
+        self._size = 0
         self._bytes = 0
 
     def reset(self) -> None:
         """Forget everything: a new connection."""
         self._buffer.clear()
         self._exchange = None
-        self._bytes = 0
+        self._size = self._bytes = 0
 
     def open(self, exchange: Exchange) -> bytes:
         """Return the bytes that ask; transaction numbers run 1…65535, never 0."""
-        self._transaction = self._transaction % 0xFFFF + 1
+        self._transaction = transaction = self._transaction % 0xFFFF + 1
+        number = transaction.to_bytes(2, "big")
         self._exchange = exchange
+        self._answer = number + exchange.tcp_answer
+        self._size = exchange.tcp_size
         self._bytes = 0
-        return modbus.tcp_frame(self._transaction, exchange.unit, exchange.pdu)
+        return number + exchange.tcp_question
 
     def close(self) -> bool:
         """Give the question up; returns whether half an answer lies there."""
         self._exchange = None
+        self._size = 0
         return bool(self._buffer)
 
     def receive(self, data: bytes) -> bytes | None:
@@ -129,15 +148,13 @@ class TcpEnvelope:
             BadReplyError, DeviceRefusalError: see `Exchange.check`.
             StreamError: no Modbus TCP, or a flood.
         """
+        if len(data) == self._size and not self._buffer and data.startswith(self._answer):
+            self._exchange = None
+            self._size = 0
+            return data[7:]
         self._bytes += len(data)
         if self._bytes > EXCHANGE_BYTES_MAX:
             raise StreamError("flood")
-        if not self._buffer and len(data) > TCP_HEADER.size:
-            transaction, protocol, length, unit = TCP_HEADER.unpack_from(data)
-            exchange = self._exchange
-            whole = len(data) == length + 6 and protocol == 0
-            if whole and transaction == self._transaction and exchange is not None:
-                return exchange.check(unit, data[7:])
         self._buffer += data
         return self._from_buffer()
 
@@ -152,7 +169,9 @@ class TcpEnvelope:
             transaction, unit, pdu = frame
             exchange = self._exchange
             if exchange is not None and transaction == self._transaction:
-                return exchange.check(unit, pdu)
+                exchange.check(unit, pdu)
+                self.close()
+                return pdu
             self.violations += 1
 
     @property
@@ -213,6 +232,7 @@ class RtuEnvelope:
                 if pdu and (exchange.echo is not None or pdu[1] == len(pdu) - 2):
                     if _of_another(buffer, at, exchange):
                         raise BadReplyError("foreign")
+                    self._exchange = None
                     return exchange.check(exchange.unit, pdu)
             elif buffer[at + 1] == exchange.function | 0x80:
                 pdu = _cut(buffer, at, 5)
@@ -226,11 +246,15 @@ class RtuEnvelope:
         """How many bytes are surely still to come."""
         if self._exchange is None:
             return 0
-        have = len(self._buffer)
-        if have < 5:
+        exchange, buffer = self._exchange, self._buffer
+        at = max(0, buffer.find(exchange.unit))
+        have = len(buffer) - at
+        if have < 2:
             return 5 - have
-        proper = self._buffer[1] == self._exchange.function
-        return max(1, self._exchange.reply_size + 3 - have) if proper else 1
+        function = buffer[at + 1]
+        if function == exchange.function:
+            return max(1, exchange.reply_size + 3 - have)
+        return max(1, 5 - have) if function == exchange.function | 0x80 else 1
 
 
 def _of_another(buffer: bytearray, at: int, exchange: Exchange) -> bool:

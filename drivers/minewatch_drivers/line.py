@@ -22,7 +22,7 @@ from minewatch_drivers.exchange import (
 )
 from minewatch_drivers.inquiry import Inquiries, Inquiry, InquiryJob, InquiryReply, Tap, Traffic
 from minewatch_drivers.jobs import Job, Outbox, Taken
-from minewatch_drivers.load import LoadMeter
+from minewatch_drivers.load import LoadMeter, WorstReply
 from minewatch_drivers.outputs import Levels
 from minewatch_drivers.schedule import Schedule
 
@@ -87,6 +87,7 @@ class Line:
         self._rtu = address.serial
         self._reopens = address.transport != "rtu"
         self._byte_us = address.byte_us
+        self._paced = self._rtu or bus.pause_ms > 0
         self._silence_us = max(address.silence_us, bus.pause_ms * 1000)
         self._timeout_us = bus.timeout_ms * 1000
         self._late_us = min(3 * self._timeout_us, self._timeout_us + QUIET_MAX_US) + QUIET_MARGIN_US
@@ -97,7 +98,7 @@ class Line:
         self._job: Job | None = None
         self._first_us = self._start_us = self._deadline_us = 0
         self._last_byte_us = self._quiet_us = self._polled_us = self._opened_us = 0
-        self._worst_us = 0.0
+        self._worst = WorstReply()
         self._connected = False
         self._reconnect = ""
         self._wanted: tuple[Levels, int] | None = None
@@ -164,10 +165,7 @@ class Line:
         """Return what to do now; safe to call at any time, as often as one likes."""
         self._polled_us = now_us
         if not self._connected:
-            if self._error == STARTING:
-                return Turn(None, now_us + STARTING_US, reconnect=False)
-            self._inquiries.fail_all(now_us)
-            return Turn(None, self._schedule.fail_due(now_us), reconnect=False)
+            return self._closed(now_us)
         if self._job is not None:
             if now_us < self._deadline_us:
                 return Turn(None, self._deadline_us, reconnect=False)
@@ -177,20 +175,28 @@ class Line:
         if self._urged_now is not self._urged:
             self._urged_now = points, period_us = self._urged
             self._schedule.urge(now_us, points, period_us)
-        ready_us = max(self._quiet_us, self._last_byte_us + self._silence_us)
-        if now_us < ready_us:
-            if self._schedule.overdue(now_us):
-                self._is_down("noise", now_us)
-                self._schedule.fail_due(now_us)
-            return Turn(None, ready_us, reconnect=False)
-        wanted = self._fresh_table(now_us)
-        job = self._next_job(now_us, wanted)
-        if job is None:
-            due_us = self._schedule.due_us(now_us, wanted)
-            if self._inquiries.waiting:
-                due_us = min(due_us, self._inquiries.due_us(now_us))
-            return Turn(None, max(due_us, now_us + SPIN_US), reconnect=False)
-        return Turn(self._ask(job, now_us), self._deadline_us, reconnect=False)
+        if self._paced:
+            ready_us = max(self._quiet_us, self._last_byte_us + self._silence_us)
+            if now_us < ready_us:
+                return self._silent(ready_us, now_us)
+        job = self._next_job(now_us)
+        if job is not None:
+            return Turn(self._ask(job, now_us), self._deadline_us, reconnect=False)
+        return Turn(None, max(self._due_us(now_us), now_us + SPIN_US), reconnect=False)
+
+    def _closed(self, now_us: int) -> Turn:
+        """Nothing can be asked: what is due fails."""
+        if self._error == STARTING:
+            return Turn(None, now_us + STARTING_US, reconnect=False)
+        self._inquiries.fail_all(now_us)
+        return Turn(None, self._schedule.fail_due(now_us), reconnect=False)
+
+    def _silent(self, ready_us: int, now_us: int) -> Turn:
+        """Silence is owed until `ready_us`; where noise never lets it pass, what is due fails."""
+        if self._schedule.overdue(now_us):
+            self._is_down("noise", now_us)
+            self._schedule.fail_due(now_us)
+        return Turn(None, ready_us, reconnect=False)
 
     @property
     def missing_bytes(self) -> int:
@@ -264,17 +270,18 @@ class Line:
         tap = self._tap
         return 0 if tap is None else tap.dropped
 
+    # One exchange.
+
     def _fresh_table(self, now_us: int) -> Levels | None:
         wanted = self._wanted
         if wanted is None or now_us - wanted[1] > WANTED_AGE_MAX_US:
             return None
         return wanted[0]
 
-    # One exchange.
-
-    def _next_job(self, now_us: int, wanted: Levels | None) -> Job | None:
+    def _next_job(self, now_us: int) -> Job | None:
         """Writes, then scans, then inquiries; an inquiry that has waited long goes before scans."""
         schedule, inquiries = self._schedule, self._inquiries
+        wanted = self._fresh_table(now_us)
         if not inquiries.waiting:
             return schedule.next_job(now_us, wanted)
         job = schedule.next_write(now_us, wanted)
@@ -284,20 +291,29 @@ class Line:
             job = schedule.next_scan(now_us) or inquiries.next_job(now_us)
         return job
 
+    def _due_us(self, now_us: int) -> int:
+        """Return when there will be something to ask."""
+        due_us = self._schedule.due_us(now_us, self._fresh_table(now_us))
+        if self._inquiries.waiting:
+            due_us = min(due_us, self._inquiries.due_us(now_us))
+        return due_us
+
     def _ask(self, job: Job, now_us: int) -> bytes:
         self._job = job
         self._start_us = now_us
-        self._first_us = now_us if job.first_us is None else job.first_us
-        data = self._envelope.open(job.exchange)
-        wire_us = self._byte_us * (len(data) + job.exchange.reply_size + 3)
-        self._deadline_us = now_us + self._timeout_us + int(wire_us)
-        self._last_byte_us = now_us + int(self._byte_us * len(data))
+        first_us = job.first_us
+        self._first_us = now_us if first_us is None else first_us
+        exchange = job.exchange
+        data = self._envelope.open(exchange)
+        self._deadline_us = now_us + self._timeout_us
+        if self._rtu:
+            self._deadline_us += int(self._byte_us * (len(data) + exchange.reply_size + 3))
+            self._last_byte_us = now_us + int(self._byte_us * len(data))
         if self._tap is not None:
             self._tap.put(now_us, data, sent=True)
         return data
 
     def _answered(self, job: Job, pdu: bytes, now_us: int) -> None:
-        self._envelope.close()
         refused = job.accept(pdu, self._first_us, now_us)
         if refused:
             self._violations += 1
@@ -305,11 +321,13 @@ class Line:
             return
         self._job = None
         self._exchanges += 1
-        self._alive(now_us)
+        self._mute = 0
+        self._last_us = now_us
+        if not self._up:
+            self._alive(now_us)
         self._meter.busy(self._start_us, now_us)
         if self._rtu:
-            self._worst_us += (now_us - self._start_us - self._worst_us) / 256
-            self._worst_us = max(self._worst_us, now_us - self._start_us)
+            self._worst.note(now_us - self._start_us, now_us)
 
     def _alive(self, now_us: int) -> None:
         self._mute = 0
@@ -358,7 +376,7 @@ class Line:
         job.state.proved = False
         if not self._rtu:
             return
-        quiet_us = max(1.5 * self._worst_us, self._timeout_us / 2) + QUIET_MARGIN_US
+        quiet_us = max(1.5 * self._worst.us, self._timeout_us / 2) + QUIET_MARGIN_US
         self._quiet_us = now_us + int(min(quiet_us, QUIET_MAX_US))
         job.state.hold_us = max(self._quiet_us, self._start_us + self._late_us)
 
@@ -370,8 +388,7 @@ class Line:
             if isinstance(stray, StreamError):
                 self._broken(stray.why, now_us)
         if self._rtu:
-            late_us = min(now_us - self._start_us, QUIET_MAX_US)
-            self._worst_us = max(self._worst_us, late_us)
+            self._worst.note(min(now_us - self._start_us, QUIET_MAX_US), now_us)
             self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
 
     def _broken(self, why: str, now_us: int) -> None:

@@ -1,4 +1,4 @@
-"""How busy a line is: the share of time in which an exchange was under way."""
+"""What a line learns of its own pace: the share of time that is busy, the slowest answer."""
 
 WINDOW_US = 10_000_000
 
@@ -20,3 +20,23 @@ class LoadMeter:
         if elapsed_us >= WINDOW_US:
             self.load = self._busy_us / elapsed_us
             self._busy_us, self._window_us = 0, end_us
+
+
+WORST_WINDOW_US = 600_000_000
+
+
+class WorstReply:
+    """The slowest answer of the last ten to twenty minutes, in µs."""
+
+    def __init__(self) -> None:
+        self.us = 0
+        self._now_us = 0
+        self._window_us = 0
+
+    def note(self, took_us: int, now_us: int) -> None:
+        """Count one answer, also one that came too late."""
+        if now_us - self._window_us >= WORST_WINDOW_US:
+            self.us, self._now_us, self._window_us = self._now_us, 0, now_us
+        if took_us > self._now_us:
+            self._now_us = took_us
+            self.us = max(self.us, took_us)
