@@ -8,7 +8,14 @@ statutory tables of `rules/`, the checks follow wires and rules of practice.
 from dataclasses import dataclass
 from pathlib import Path
 
-from minewatch.mine import check_ids, check_rules, check_safety, check_serial, check_wiring
+from minewatch.mine import (
+    check_certified,
+    check_ids,
+    check_rules,
+    check_safety,
+    check_serial,
+    check_wiring,
+)
 from minewatch.mine.build import Builder
 from minewatch.mine.fault import Fault, Faults, Severity
 from minewatch.mine.rules import load_rules
@@ -36,6 +43,7 @@ def load(path: Path | str) -> Loaded:
     mine = builder.build()
     check_ids.check(shaped, rules, faults)
     check_wiring.check(shaped, faults)
+    check_certified.check(shaped, rules, faults)
     check_serial.check(shaped, faults)
     check_rules.check(shaped, rules, faults)
     check_safety.check(shaped, builder.points, rules, faults)

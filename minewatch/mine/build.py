@@ -3,6 +3,7 @@
 from minewatch_drivers.scan_class import class_ms
 
 from minewatch.mine import schema
+from minewatch.mine.certified import Certified
 from minewatch.mine.fault import Faults
 from minewatch.mine.limits import LimitResolver
 from minewatch.mine.rules import Rules
@@ -24,6 +25,7 @@ class Builder:
         self._shaped = shaped
         self._rules = rules
         self._faults = faults
+        self._certified = Certified(shaped, rules)
         self.points: tuple[model.Point, ...] = ()
         paces = {row.table.id: row.table.scan_ms for row in shaped.buses}
         self._pace_ms = {row.table.id: paces.get(row.table.bus, 0) for row in shaped.devices}
@@ -58,6 +60,7 @@ class Builder:
             readers=tuple(_reader(row.table) for row in shaped.readers),
             people=tuple(model.Person(**row.table.model_dump()) for row in shaped.people),
             staff=tuple(model.Staff(**row.table.model_dump()) for row in shaped.staff),
+            comparisons=self._certified.comparisons(),
             uploads=tuple(model.Upload(**row.table.model_dump()) for row in shaped.mqtt),
             certified_system=table.certified_system,
             signed_off_by=table.signed_off_by,
@@ -88,6 +91,7 @@ class Builder:
             at=_spot(table.at),
             scan_ms=table.scan_ms or self._class_ms(table),
             compare_with=table.compare_with or "",
+            stale_ms=self._certified.stale_ms(table.device),
         )
 
     def _class_ms(self, table: schema.PointTable) -> int:

@@ -81,7 +81,13 @@ _POINTERS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
         "point",
         "points",
-        {"zone": "zone", "device": "device", "place": "place", "fault_after_signed_by": "staff"},
+        {
+            "zone": "zone",
+            "device": "device",
+            "place": "place",
+            "fault_after_signed_by": "staff",
+            "compare_with": "point",
+        },
     ),
     (
         "output",

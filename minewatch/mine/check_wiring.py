@@ -8,8 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.device_file import DeviceFileError, catalogue, load
 from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
+from minewatch_drivers.files_address import parse_files_address
+from minewatch_drivers.files_dialect import MODELS
 from minewatch_drivers.serial_model import Says
 
+from minewatch.mine.check_certified import is_files
 from minewatch.mine.fault import Faults
 from minewatch.mine.schema import DeviceTable, MqttTable, OutputTable, PointTable, ReaderTable
 from minewatch.mine.shape import Row, Shaped
@@ -50,6 +53,8 @@ def _buses(shaped: Shaped, faults: Faults) -> None:
 def _address(url: str) -> str | None:
     """Return what a bus talks to, or None for an address that its runner would refuse."""
     try:
+        if is_files(url):
+            return parse_files_address(url).path
         address = parse_address(url)
         parts = urlsplit(url)
     except ValueError:
@@ -96,9 +101,11 @@ def _devices(shaped: Shaped, faults: Faults) -> dict[str, DeviceModel]:
 
 def _model(row: Row[DeviceTable], faults: Faults) -> DeviceModel | None:
     name = row.table.model
+    if name in MODELS:
+        return None
     if name not in catalogue():
         faults.add(row.where, "model", "unknown_model", got=name,
-                   suggestion=nearest(name, catalogue()))  # fmt: skip
+                   suggestion=nearest(name, (*catalogue(), *MODELS)))  # fmt: skip
         return None
     try:
         return load(name)

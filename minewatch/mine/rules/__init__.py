@@ -2,7 +2,7 @@
 
 Numbers and citations live in the `*.toml` files beside this one; nothing here knows a threshold.
 Touch the files to follow a new text, bump `version` in `gas_places.toml`, and read `profile`: the
-version with the sha256 of all five files, which every resolved mine carries.
+version with the sha256 of all files, which every resolved mine carries.
 """
 
 import hashlib
@@ -18,7 +18,10 @@ from typing import Any
 from minewatch.model.kind import Kind
 from minewatch.model.mine import ZoneKind
 
-FILES = ("bounds.toml", "gas_places.toml", "headcount.toml", "loads.toml", "withdrawals.toml")
+FILES = (
+    "bounds.toml", "comparisons.toml", "gas_places.toml", "headcount.toml", "loads.toml",
+    "withdrawals.toml",
+)  # fmt: skip
 
 LIMITS = (
     "pre_alarm", "alarm", "trip", "restore", "withdraw", "clear", "low_alarm", "low_clear",
@@ -126,6 +129,16 @@ class LoadRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonRule:
+    """How far ours and the certified system's may differ, printed unit, and for how long."""
+
+    kind: Kind
+    more_than: Decimal
+    for_s: int
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All tables of one version."""
 
@@ -138,6 +151,7 @@ class Rules:
     area_quotas: tuple[Quota, ...]
     bounds: dict[str, Bound]
     loads: dict[str, LoadRule]
+    comparisons: dict[Kind, ComparisonRule]
 
     def mine_quota(self, capacity_10kt: int) -> Quota:
         """Return the band of a capacity in 10 kt a year; the upper bound is included."""
@@ -159,7 +173,7 @@ class Rules:
 
     def sources(self) -> Iterator[Source]:
         """Yield the source of every row, for the summary of how sure the profile is."""
-        for table in (self.places, self.withdrawals, self.bounds):
+        for table in (self.places, self.withdrawals, self.bounds, self.comparisons):
             yield from (row.source for row in table.values())
         for rows in (self.derived, self.mine_quotas, self.area_quotas):
             yield from (row.source for row in rows)
@@ -184,6 +198,9 @@ def load_rules() -> Rules:
         area_quotas=area_quotas,
         bounds={row["key"]: _bound(row) for row in data["bounds.toml"]["bound"]},
         loads={row["kind"]: _load(row) for row in data["loads.toml"]["load"]},
+        comparisons={
+            Kind(row["kind"]): _comparison(row) for row in data["comparisons.toml"]["comparison"]
+        },
     )
 
 
@@ -257,6 +274,10 @@ def _quotas(data: dict[str, Any]) -> tuple[tuple[Quota, ...], tuple[Quota, ...]]
 
 def _bound(row: dict[str, Any]) -> Bound:
     return Bound(row["key"], row["at_most"], _source(row), row.get("signed_above"))
+
+
+def _comparison(row: dict[str, Any]) -> ComparisonRule:
+    return ComparisonRule(Kind(row["kind"]), Decimal(row["more_than"]), row["for_s"], _source(row))
 
 
 def _load(row: dict[str, Any]) -> LoadRule:
