@@ -114,13 +114,10 @@ def bench_journal(folder: Path, seconds: int) -> dict[str, float]:
         now_ms = cycle * 1000
         for _ in range(POINTS // 10):
             values[chance.randrange(POINTS)] += chance.choice((-1, 1))
-        image = encode(
-            Image(
-                cycle, now_ms, WALL_MS + now_ms, True, 0, _samples(values, now_ms, chance)
-            ).to_row()
-        )
+        samples = _samples(values, now_ms, chance)
+        image = encode(Image(cycle, now_ms, WALL_MS + now_ms, True, 0, samples).to_row())
         began = time.process_time()
-        journal.add(image, "00" * 32)
+        journal.add(image, "00" * 32, samples)
         journal.advance()
         used += time.process_time() - began
     journal.close()
@@ -161,7 +158,7 @@ def bench_curve(folder: Path) -> dict[str, float]:
 def _empty_file(folder: Path) -> Path:
     journal = Journal(folder, JournalLimits(free_bytes=0))
     journal.start(Start("bench", {}, "0", "0", 0))
-    journal.add(encode(Image(0, 0, 0, False, 0).to_row()), "00" * 32)
+    journal.add(encode(Image(0, 0, 0, False, 0).to_row()), "00" * 32, ())
     journal.close()
     return file_path(folder, 1)
 
@@ -226,7 +223,7 @@ def bench_replay(folder: Path, seconds: int) -> dict[str, float]:
         digest.update(cycle, decided.events, decided.outputs)
         row = encode(image.to_row())
         began = time.perf_counter()
-        store.submit(row, decided.events)
+        store.submit(row, decided.events, image.samples)
         submitted.append((time.perf_counter() - began) * 1000)
         while store.pending > 500:
             time.sleep(0.001)

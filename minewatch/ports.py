@@ -6,6 +6,7 @@ Virtual twins of all three stand in `minewatch_sim.virtual`: the same controller
 from typing import NamedTuple, Protocol
 
 from minewatch.model.event import Event
+from minewatch.model.image import Sample
 
 
 class WallTime(NamedTuple):
@@ -46,8 +47,9 @@ class Wire(Protocol):
 class Store(Protocol):
     """Where decisions and inputs go. Nothing here blocks; what is full says so.
 
-    `submit` hands over one cycle: its canonical image bytes and its events, in order. Events get
-    consecutive ledger indices; `durable_index` is how many entries are known to be on disk.
+    `submit` hands over one cycle: its canonical image bytes and its events, in order, and the
+    samples of that image once more, for curves. Events get consecutive ledger indices;
+    `durable_index` is how many entries are known to be on disk.
     """
 
     @property
@@ -55,7 +57,9 @@ class Store(Protocol):
         """Return the number of ledger entries on disk."""
         ...
 
-    def submit(self, image: bytes, events: tuple[Event, ...]) -> None:
+    def submit(
+        self, image: bytes, events: tuple[Event, ...], samples: tuple[Sample, ...], /
+    ) -> None:
         """Take one cycle; a full queue sheds the image, never an event."""
         ...
 

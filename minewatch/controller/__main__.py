@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from minewatch_drivers.lines import open_line
@@ -19,10 +20,11 @@ from minewatch_drivers.runners import Runner, open_runner
 
 from minewatch import __version__
 from minewatch.controller.adopt import adopt
-from minewatch.controller.clock import SystemClock
+from minewatch.controller.clock import OFF_MS, SystemClock
 from minewatch.controller.cycle import CYCLE_MS, Controller
 from minewatch.controller.frames import Frames
 from minewatch.controller.heartbeat import Heartbeat
+from minewatch.controller.messages import Messages
 from minewatch.controller.rhythm import Rhythm
 from minewatch.controller.socket import Socket
 from minewatch.core.fold import recover
@@ -96,7 +98,9 @@ class Process:
         )
         self._published_ms = 0
         self._runners: list[Runner] = []
-        self.controller.listeners.append(self._turned)
+        self._clock_off = False
+        messages = Messages(self.mine, lines.values(), self.controller.board.notice)
+        self.controller.listeners += [messages.heard, self._turned]
 
     def _header(self) -> dict[str, object]:
         return {
@@ -107,8 +111,9 @@ class Process:
             "version": __version__,
         }
 
-    def _turned(self, decided: Step, _image: Image) -> None:
+    def _turned(self, decided: Step, image: Image) -> None:
         now_ms = self.clock.now_ms()
+        self._take_time(image)
         self.heartbeat.beat(now_ms)
         self.frames.turned(now_ms)
         self.socket.stepped(decided, now_ms)
@@ -121,10 +126,23 @@ class Process:
             self._published_ms = now_ms
             self.socket.publish()
 
+    def _take_time(self, image: Image) -> None:
+        """Let a receiver vouch for the wall clock, and say once that the two disagree."""
+        told = [each.data for each in image.notices if each.kind == "time_received"]
+        for data in told:
+            self.clock.vouch(data["wall_ms"], data["at_ms"])
+        off_ms = self.clock.off_ms() if told else 0
+        if told and (abs(off_ms) > OFF_MS) != self._clock_off:
+            self._clock_off = not self._clock_off
+            kind = "clock_fault" if self._clock_off else "clock_restored"
+            self.controller.notice(kind, "", off_ms=off_ms)
+
     async def live(self, console_fd: int | None) -> None:
         """Run until stopped; then say so in the record, and close everything in order."""
         self._runners = [
-            open_runner(line, self.mine.bus(bus_id), self.clock, self.rhythm.notify)
+            open_runner(
+                line, self.mine.bus(bus_id), self.clock, partial(self.rhythm.notify, bus_id)
+            )
             for bus_id, line in self.controller.lines.items()
         ]
         for runner in self._runners:

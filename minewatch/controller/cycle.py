@@ -13,8 +13,8 @@ from minewatch.controller.actuate import FAST_SCAN_MS, Actuator
 from minewatch.controller.board import Board
 from minewatch.core.state import State
 from minewatch.core.step import Step, step
-from minewatch.model.canonical import encode
 from minewatch.model.image import Command, Image, Notice
+from minewatch.model.image_line import ImageLines
 from minewatch.model.mine import Mine, Mode
 from minewatch.ports import Clock, Store
 from minewatch.record.digest import DecisionDigest
@@ -54,6 +54,7 @@ class Controller:
         self.overruns = 0
         self.cycle = 0
         self._digest = digest
+        self._image_lines = ImageLines()
         self._actuator = None if mine.mode is Mode.MONITOR else Actuator(mine, lines)
         self._due_ms = clock.now_ms()
         self._late_in_a_row = 0
@@ -71,6 +72,10 @@ class Controller:
         """Phase 1: take what the lines have brought."""
         self.board.collect()
 
+    def hear(self, bus_id: str) -> None:
+        """Take what one line has brought, between two turns."""
+        self.board.collect_from(self.lines[bus_id])
+
     def turn(self) -> Step:
         """Run one cycle and return what it decided."""
         self._pace()
@@ -83,7 +88,7 @@ class Controller:
             self._actuator.want(decided.outputs, self.clock.now_us())
         self._urge(decided)
         self._digest.update(self.cycle, decided.events, decided.outputs)
-        self.store.submit(encode(image.to_row()), decided.events)
+        self.store.submit(self._image_lines.line(image), decided.events, image.samples)
         for listener in self.listeners:
             listener(decided, image)
         self.cycle += 1

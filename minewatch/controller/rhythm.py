@@ -8,7 +8,7 @@ from minewatch.controller.cycle import Controller
 class Rhythm:
     """Runs `controller.turn` on the event loop until stopped.
 
-    `notify` is what the line runners call when bytes became readings: it drains the lines and
+    `notify` is what the line runners call when bytes became readings: it drains that line and
     wakes the loop early only where a reading at a limit, or a command, waits.
     """
 
@@ -18,9 +18,9 @@ class Rhythm:
         self._stopping = False
         self.turned_ms = controller.clock.now_ms()
 
-    def notify(self) -> None:
-        """Something new lies on a line."""
-        self._controller.collect()
+    def notify(self, bus_id: str) -> None:
+        """Something new lies on this line."""
+        self._controller.hear(bus_id)
         if self._controller.board.urgent:
             self._wake.set()
 

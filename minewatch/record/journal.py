@@ -9,13 +9,14 @@ import hashlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minewatch.model.canonical import encode
+from minewatch.model.image import Sample
 from minewatch.record import DATABASE_ERRORS, DamageError
 from minewatch.record.journal_files import (
     MARK_BYTES,
@@ -29,7 +30,7 @@ from minewatch.record.journal_files import (
     read_chunk,
     sealed_chunks,
 )
-from minewatch.record.trend import Columns, curve, drop_blocks
+from minewatch.record.trend import Columns, Rows, Squeezed, curve, drop, write_joined
 
 __all__ = ["Journal", "JournalLimits", "Start", "curve", "header"]
 
@@ -115,8 +116,8 @@ class Journal:
         self._hole: tuple[int, int] | None = None
         self._chunk_start_ms: int | None = None
         self._now_ms = 0
-        self._fresh, self._gathered = Columns(), Columns()
-        self._minutes: list[int] = []
+        self._fresh = Columns()
+        self._minutes: list[tuple[Rows, Squeezed]] = []
         self._finished: list[Sealed] = []
 
     def unsealed(self, after: str) -> list[Sealed]:
@@ -144,9 +145,13 @@ class Journal:
             first_cycle = min(first_cycle, self._hole[0])
         self._hole = (first_cycle, last_cycle)
 
-    def add(self, image: bytes, digest: str) -> None:
-        """Gather one image and the decision digest after it; memory only, raises nothing."""
+    def add(self, image: bytes, digest: str, samples: Sequence[Sample]) -> None:
+        """Gather one image and the decision digest after it; memory only, raises nothing.
+
+        `samples` are those of the image, once more, for its columns.
+        """
         cycle, now_ms, wall_ms = header(image)
+        self._fresh.add(wall_ms - now_ms, samples)
         if self._chunk_start_ms is None:
             self._chunk_start_ms = now_ms
         self._now_ms = now_ms
@@ -211,8 +216,6 @@ class Journal:
         database.execute(f"INSERT OR REPLACE INTO part VALUES ({marks})", row)
         self._part += 1
         self._waiting = _Waiting([])
-        self._fresh.add_lines(lines)
-        self._gathered.add_lines(lines)
 
     def seal(self) -> None:
         """Finish the chunk: its hash, its trend columns, the next file if this one is full."""
@@ -247,7 +250,7 @@ class Journal:
     def _next_file(self) -> None:
         self._file += 1
         self._numbered = False
-        self._minutes, self._fresh, self._gathered = [], Columns(), Columns()
+        self._minutes = []
 
     def _open(self) -> sqlite3.Connection:
         """Open the current file. Numbers once taken stay: a write that is tried again replaces
@@ -266,22 +269,25 @@ class Journal:
     def _write_trends(self, database: sqlite3.Connection) -> None:
         """Write the minute's columns; every ten minutes one block replaces the small ones."""
         whole = len(self._minutes) + 1 >= self._limits.chunks_per_block
-        columns = self._gathered if whole else self._fresh
+        minutes = [*self._minutes]
         database.execute("BEGIN IMMEDIATE")
         try:
-            columns.write(database, self._block + 1)
             if whole:
-                drop_blocks(database, self._minutes)
+                gathered = [*(squeezed for _, squeezed in minutes), self._fresh.squeezed()]
+                write_joined(database, self._block + 1, gathered)
+                drop(database, (rows for rows, _ in minutes))
+                minutes = []
+            else:
+                rows = self._fresh.write(database, self._block + 1)
+                minutes.append((rows, self._fresh.squeezed()))
             database.execute("COMMIT")
         except BaseException:  # whatever it was, it is raised again
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
         self._block += 1
-        self._minutes = [] if whole else [*self._minutes, self._block]
+        self._minutes = minutes
         self._fresh = Columns()
-        if whole:
-            self._gathered = Columns()
 
     def _file_is_full(self) -> bool:
         return (

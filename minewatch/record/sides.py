@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minewatch.model.event import Event
-from minewatch.model.image import Notice
+from minewatch.model.image import Notice, Sample
 from minewatch.record import DATABASE_ERRORS, DamageError, RecordError
 from minewatch.record.journal import Journal, JournalLimits, Start, header
 from minewatch.record.journal_files import Sealed
@@ -51,6 +51,7 @@ class Item:
     events: tuple[Event, ...]
     digest: str
     shed: tuple[int, int] | None
+    samples: tuple[Sample, ...]
 
 
 class LedgerSide:
@@ -213,7 +214,7 @@ class JournalSide:
             cycle, _, _ = header(item.image)
             self._journal.hole(cycle, cycle)
         else:
-            self._journal.add(item.image, item.digest)
+            self._journal.add(item.image, item.digest, item.samples)
 
     def write(self) -> None:
         """Write what is due."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minewatch.model.event import Event
-from minewatch.model.image import Notice
+from minewatch.model.image import Notice, Sample
 from minewatch.record.digest import DecisionDigest
 from minewatch.record.journal import Start, header
 from minewatch.record.sides import Item, JournalSide, LedgerSide, StoreLimits
@@ -69,8 +69,8 @@ class RecordStore:
         """Begin a run in the journal; call it once, before the first `submit`."""
         self._journal_side.start(start)
 
-    def submit(self, image: bytes, events: tuple[Event, ...]) -> None:
-        """Take one cycle's canonical image and its events; never blocks, never raises.
+    def submit(self, image: bytes, events: tuple[Event, ...], samples: tuple[Sample, ...]) -> None:
+        """Take one cycle's canonical image, its events and its samples; never blocks or raises.
 
         When too many images wait, the image is shed and the journal tells the hole. Events wait
         without end up to `StoreLimits.events`; beyond that the record stops until the next start.
@@ -89,7 +89,7 @@ class RecordStore:
             self._taken_images += 1
             self._taken_bytes += len(kept)
         self._taken += 1
-        self._items.append(Item(kept, now_ms, events, self._digest.hex(), shed))
+        self._items.append(Item(kept, now_ms, events, self._digest.hex(), shed, samples))
         if events:
             self._wake.set()
 

@@ -6,18 +6,19 @@ standard library, because the controller's store thread writes them.
 
 from __future__ import annotations  # array[int] is a type for checkers only
 
-import json
 import operator
 import sqlite3
 import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
+from minewatch.model.image import Sample
 from minewatch.record import DATABASE_ERRORS, RecordError
 from minewatch.record.journal_files import file_numbers, file_path, open_reader
 
@@ -26,6 +27,9 @@ NO_VALUE = 0x80
 
 CLOCK_STEP_MS = 86_400_000
 """How far a wall clock may have been stepped for the search backwards to still find a file."""
+
+READINGS_MAX = 4_000_000
+"""Readings that may wait for their columns to be written."""
 
 _HEAD = struct.Struct("<cqI")
 
@@ -56,13 +60,39 @@ class _Samples:
     damaged: int = 0
 
 
+class Rows(NamedTuple):
+    """Where the columns of one block stand in the file: its number, and its rows of `trend`."""
+
+    block: int
+    before_row: int
+    last_row: int
+
+
 @dataclass(slots=True)
 class _Exchange:
-    """The columns of one kind of exchange: its times, and value and quality of each point."""
+    """The readings of one kind of exchange, row by row: its times, and each point's value and
+    quality of each time."""
 
     times: array[int] = field(default_factory=lambda: array("q"))
-    values: list[array[int]] = field(default_factory=list)
-    qualities: list[bytearray] = field(default_factory=list)
+    values: array[int] = field(default_factory=lambda: array("q"))
+    qualities: bytearray = field(default_factory=bytearray)
+
+    def extend(self, other: _Exchange) -> None:
+        """Add later rows."""
+        self.times.extend(other.times)
+        self.values.extend(other.values)
+        self.qualities.extend(other.qualities)
+
+    def squeezed(self) -> tuple[bytes, bytes, bytes]:
+        """Return the rows as little memory, `_stretched` is the inverse."""
+        parts = (self.times.tobytes(), self.values.tobytes(), bytes(self.qualities))
+        times, values, qualities = (zlib.compress(part, 1) for part in parts)
+        return times, values, qualities
+
+
+def _stretched(squeezed: tuple[bytes, bytes, bytes]) -> _Exchange:
+    times, values, qualities = (zlib.decompress(part) for part in squeezed)
+    return _Exchange(array("q", times), array("q", values), bytearray(qualities))
 
 
 class Columns:
@@ -70,65 +100,87 @@ class Columns:
 
     def __init__(self) -> None:
         self._exchanges: dict[tuple[str, ...], _Exchange] = {}
+        self._count = 0
 
-    def add_lines(self, lines: bytes) -> None:
-        """Add the readings of every image among canonical journal lines."""
-        for line in lines.splitlines():
-            if line.startswith(b"["):
-                row = json.loads(line)
-                self._add(row[2] - row[1], row[5])
+    def add(self, wall_offset_ms: int, samples: Iterable[Sample]) -> None:
+        """Add the readings of an image; `wall_offset_ms` makes wall time of its times.
 
-    def _add(
-        self, wall_offset_ms: int, samples: Iterable[tuple[str, int, list[list[int]]]]
-    ) -> None:
+        Beyond `READINGS_MAX`, reached only where columns cannot be written, curves lose readings;
+        the journal does not.
+        """
         for _, sampled_ms, readings in samples:
-            if not readings:
+            if not readings or self._count >= READINGS_MAX:
                 continue
             points, values, qualities = zip(*readings, strict=True)
             exchange = self._exchanges.get(points)
             if exchange is None:
-                exchange = _Exchange()
-                exchange.values = [array("q") for _ in points]
-                exchange.qualities = [bytearray() for _ in points]
-                self._exchanges[points] = exchange
+                exchange = self._exchanges[points] = _Exchange()
+            if None in values:
+                qualities = tuple(
+                    quality | NO_VALUE if value is None else quality
+                    for value, quality in zip(values, qualities, strict=True)
+                )
+                values = tuple(value or 0 for value in values)
+            exchange.values.extend(array("q", values))
+            exchange.qualities.extend(qualities)
             exchange.times.append(sampled_ms + wall_offset_ms)
-            for column, qualities_of, value, quality in zip(
-                exchange.values, exchange.qualities, values, qualities, strict=True
-            ):
-                column.append(value or 0)
-                qualities_of.append(quality if value is not None else quality | NO_VALUE)
+            self._count += len(points)
 
-    def write(self, database: sqlite3.Connection, block: int) -> None:
+    def write(self, database: sqlite3.Connection, block: int) -> Rows:
         """Write all columns as rows of `block`; the caller holds the transaction."""
-        if not self._exchanges:
-            return
-        first = min(min(each.times) for each in self._exchanges.values())
-        last = max(max(each.times) for each in self._exchanges.values())
-        database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, first, last))
+        (before,) = database.execute("SELECT COALESCE(MAX(rowid), 0) FROM trend").fetchone()
+        if self._exchanges:
+            first = min(min(each.times) for each in self._exchanges.values())
+            last = max(max(each.times) for each in self._exchanges.values())
+            database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, first, last))
         for number, (points, exchange) in enumerate(self._exchanges.items()):
-            database.execute(
-                "INSERT INTO times VALUES (?, ?, ?)", (block, number, pack(exchange.times))
-            )
-            database.executemany(
-                "INSERT INTO trend VALUES (?, ?, ?, ?)",
-                (
-                    (point, block, number, pack(values, qualities))
-                    for point, values, qualities in zip(
-                        points, exchange.values, exchange.qualities, strict=True
-                    )
-                ),
-            )
+            _write_exchange(database, (block, number), points, exchange)
+        (last_row,) = database.execute("SELECT COALESCE(MAX(rowid), 0) FROM trend").fetchone()
+        return Rows(block, before, last_row)
+
+    def squeezed(self) -> Squeezed:
+        """Return everything as little memory."""
+        return {points: each.squeezed() for points, each in self._exchanges.items()}
 
 
-def drop_blocks(database: sqlite3.Connection, blocks: Iterable[int]) -> None:
+Squeezed = dict[tuple[str, ...], tuple[bytes, bytes, bytes]]
+"""Columns by their points, waiting for their ten minutes to be over."""
+
+
+def write_joined(database: sqlite3.Connection, block: int, minutes: Sequence[Squeezed]) -> None:
+    """Write several finished columns, in order of time, as one block; one exchange at a time."""
+    span: list[int] = []
+    for number, points in enumerate(dict.fromkeys(p for minute in minutes for p in minute)):
+        whole = _Exchange()
+        for minute in minutes:
+            if points in minute:
+                whole.extend(_stretched(minute[points]))
+        span += [min(whole.times), max(whole.times)]
+        _write_exchange(database, (block, number), points, whole)
+    if span:
+        database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, min(span), max(span)))
+
+
+def _write_exchange(
+    database: sqlite3.Connection, key: tuple[int, int], points: tuple[str, ...], rows: _Exchange
+) -> None:
+    width = len(points)
+    database.execute("INSERT INTO times VALUES (?, ?, ?)", (*key, pack(rows.times)))
+    database.executemany(
+        "INSERT INTO trend VALUES (?, ?, ?, ?)",
+        (
+            (point, *key, pack(rows.values[at::width], rows.qualities[at::width]))
+            for at, point in enumerate(points)
+        ),
+    )
+
+
+def drop(database: sqlite3.Connection, replaced: Iterable[Rows]) -> None:
     """Remove blocks that a larger one replaces; the caller holds the transaction."""
-    for block in blocks:
-        for statement in (
-            "DELETE FROM block WHERE number = ?",
-            "DELETE FROM times WHERE block = ?",
-            "DELETE FROM trend WHERE block = ?",
-        ):
-            database.execute(statement, (block,))
+    for block, before_row, last_row in replaced:
+        database.execute("DELETE FROM block WHERE number = ?", (block,))
+        database.execute("DELETE FROM times WHERE block = ?", (block,))
+        database.execute("DELETE FROM trend WHERE rowid > ? AND rowid <= ?", (before_row, last_row))
 
 
 def pack(values: array[int], qualities: bytes | bytearray = b"") -> bytes:
@@ -140,7 +192,17 @@ def pack(values: array[int], qualities: bytes | bytearray = b"") -> bytes:
     raw = array(code, steps).tobytes()
     width = array(code).itemsize
     planes = b"".join(raw[at::width] for at in range(width))
-    return zlib.compress(_HEAD.pack(code.encode(), first, len(values)) + planes + qualities)
+    return _deflated(_HEAD.pack(code.encode(), first, len(values)) + planes + qualities)
+
+
+def _deflated(data: bytes) -> bytes:
+    """Return a zlib stream whose window is no larger than what there is to look back at.
+
+    The usual window costs more to set up than a column of a minute costs to compress.
+    """
+    window = min(max(len(data).bit_length(), 9), zlib.MAX_WBITS)
+    deflate = zlib.compressobj(wbits=window, memLevel=min(window - 6, 8))
+    return deflate.compress(data) + deflate.flush()
 
 
 def unpack(data: bytes) -> tuple[list[int], bytes]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from minewatch.model.event import Event
+from minewatch.model.image import Sample
 from minewatch.ports import WallTime
 
 START_US = 1_000_000
@@ -92,7 +93,9 @@ class VirtualStore:
         """Return the number of ledger entries on disk."""
         return len(self.events)
 
-    def submit(self, image: bytes, events: tuple[Event, ...]) -> None:
+    def submit(
+        self, image: bytes, events: tuple[Event, ...], _samples: tuple[Sample, ...] = (), /
+    ) -> None:
         """Take one cycle; what was submitted first becomes durable first."""
         if len(self._queue) >= self.habits.queue_max:
             self.shed += 1

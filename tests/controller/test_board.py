@@ -1,9 +1,11 @@
 """The board keeps everything between two freezes, in order, and says what cannot wait."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from minewatch_drivers.jobs import Taken
 
 from minewatch.controller.board import COMMANDS_MAX, NOTICES_MAX, Board
 from minewatch.model.image import Command, Notice, Reading, Sample
@@ -25,10 +27,10 @@ class Lines:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
 
-    def take(self) -> Any:
+    def take(self) -> Taken:
         """Hand over and forget."""
         taken, self.samples = tuple(self.samples), []
-        return SimpleNamespace(samples=taken, sightings=(), read_backs=())
+        return Taken(taken, (), ())
 
 
 @pytest.fixture
@@ -80,12 +82,59 @@ def test_only_what_stands_at_a_limit_is_urgent(
     assert board.urgent is urgent
 
 
+READINGS = st.lists(
+    st.builds(
+        Reading,
+        st.sampled_from([*LIMITS, "unknown"]),
+        st.one_of(st.none(), st.sampled_from([0, 79, 80, 1999, 2000, 4000])),
+        st.sampled_from(Quality),
+    ),
+    max_size=6,
+)
+
+
+def _is_urgent(reading: Reading) -> bool:
+    if reading.quality is not Quality.GOOD or reading.value is None:
+        return reading.quality is Quality.OVER_RANGE
+    limits = LIMITS.get(reading.point, Limits())
+    return (limits.pre_alarm is not None and reading.value >= limits.pre_alarm) or (
+        limits.low_alarm is not None and reading.value < limits.low_alarm
+    )
+
+
+@given(exchanges=st.lists(READINGS, min_size=1, max_size=4))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_exchange_is_as_urgent_as_its_readings(
+    board: Board, line: Lines, exchanges: list[list[Reading]]
+) -> None:
+    """Whatever stands beside it, and however often its points came before, none is missed."""
+    for readings in exchanges:
+        board.urgent = False
+        line.samples.append(Sample("device", 6900, tuple(readings)))
+        board.collect()
+        assert board.urgent is any(map(_is_urgent, readings))
+
+
+def test_one_line_is_drained_alone(line: Lines) -> None:
+    """What another line brought stays with it until its own turn, and is then not lost."""
+    other = Lines()
+    mine = SimpleNamespace(points=[])
+    board = Board(mine, [line, other])  # type: ignore[arg-type, list-item]  # stand-ins
+    line.samples.append(_sample("head", 1))
+    other.samples.append(_sample("head", 2))
+    board.collect_from(line)  # type: ignore[arg-type]  # a stand-in line
+    assert (line.samples, len(other.samples)) == ([], 1)
+    board.collect()
+    image = board.freeze(0, CLOCK, 0)
+    assert [sample.readings[0].value for sample in image.samples] == [1, 2]
+
+
 def test_no_exceedance_is_lost_between_two_freezes(board: Board, line: Lines) -> None:
     """Three samples of one point in one cycle are three samples of the image, in order."""
     for value in (70, 170, 70):
         line.samples.append(_sample("head", value))
         board.collect()
-    image = board.freeze(3, CLOCK, 11)  # type: ignore[arg-type]  # a stand-in clock
+    image = board.freeze(3, CLOCK, 11)
 
     assert [sample.readings[0].value for sample in image.samples] == [70, 170, 70]
     assert (image.cycle, image.now_ms, image.wall_ms, image.durable_index) == (3, 7000, 9000, 11)
@@ -96,8 +145,8 @@ def test_a_freeze_empties_the_board(board: Board, line: Lines) -> None:
     line.samples.append(_sample("head", 170))
     board.notice(Notice("cycle_overrun", "controller", {}))
     board.collect()
-    board.freeze(0, CLOCK, 0)  # type: ignore[arg-type]  # a stand-in clock
-    second = board.freeze(1, CLOCK, 0)  # type: ignore[arg-type]  # a stand-in clock
+    board.freeze(0, CLOCK, 0)
+    second = board.freeze(1, CLOCK, 0)
 
     assert (second.samples, second.notices, board.urgent) == ((), (), False)
 
@@ -108,7 +157,7 @@ def test_a_full_board_refuses_commands_and_sheds_notices(board: Board) -> None:
     taken = [board.command(command) for _ in range(COMMANDS_MAX + 1)]
     for _ in range(NOTICES_MAX + 5):
         board.notice(Notice("cycle_overrun", "controller", {}))
-    image = board.freeze(0, CLOCK, 0)  # type: ignore[arg-type]  # a stand-in clock
+    image = board.freeze(0, CLOCK, 0)
 
     assert taken == [True] * COMMANDS_MAX + [False]
     assert (len(image.commands), len(image.notices)) == (COMMANDS_MAX, NOTICES_MAX)

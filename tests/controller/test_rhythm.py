@@ -45,7 +45,7 @@ class Store:
         """Return how many events came."""
         return len(self.events)
 
-    def submit(self, _image: bytes, events: tuple[Any, ...]) -> None:
+    def submit(self, _image: bytes, events: tuple[Any, ...], _samples: tuple[Any, ...]) -> None:
         """Keep the events."""
         self.events.extend(events)
 

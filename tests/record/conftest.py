@@ -86,7 +86,7 @@ class ToyRun:
         self.digest.update(self.cycle, events, {"siren": True})
         self.images.append(encode(image.to_row()))
         self.events += events
-        self.store.submit(self.images[-1], events)
+        self.store.submit(self.images[-1], events, image.samples)
 
     def turns(self, count: int) -> None:
         """Run `count` cycles, each seen by the thread before the next one."""

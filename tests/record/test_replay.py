@@ -94,7 +94,7 @@ def _record(mine: Mine, folder: Path, cycles: int) -> None:
         decided = step(mine, state, image)
         state = decided.state
         digest.update(cycle, decided.events, decided.outputs)
-        store.submit(encode(image.to_row()), decided.events)
+        store.submit(encode(image.to_row()), decided.events, image.samples)
         while cycle % 50 == 0 and store.pending:
             time.sleep(0.001)
         notices = store.take_notices()

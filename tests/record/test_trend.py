@@ -57,7 +57,7 @@ def _write(folder: Path, images: list[Image]) -> None:
     journal = Journal(folder, LIMITS)
     journal.start(Start("run", {}, "0", "c", 0))
     for image in images:
-        journal.add(encode(image.to_row()), DIGEST)
+        journal.add(encode(image.to_row()), DIGEST, image.samples)
         journal.advance()
     journal.seal()
     journal.close()

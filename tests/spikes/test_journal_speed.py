@@ -35,7 +35,7 @@ def _journal_of_a_day(folder: Path) -> None:
         image = Image(
             cycle, now_ms, WALL_MS + now_ms, True, 0, (Sample("gateway", now_ms, readings),)
         )
-        journal.add(encode(image.to_row()), "00" * 32)
+        journal.add(encode(image.to_row()), "00" * 32, image.samples)
         journal.advance()
     journal.seal()
     journal.close()
