@@ -56,6 +56,8 @@ class ReaderScan(ABC):
         self._header = header
         self._begin = first
         self._mark = 0
+        self.writing = False
+        """Whether the write is under way."""
 
     # What the schedule and the line call.
 
@@ -64,6 +66,7 @@ class ReaderScan(ABC):
         self.exchange = self._begin
         self.first_us = None
         self.due_us = now_us
+        self.writing = False
 
     def accept(self, pdu: bytes, first_us: int, now_us: int) -> str:
         """Take the answer to `exchange`."""
@@ -95,9 +98,12 @@ class ReaderScan(ABC):
 
     def acknowledge(self, now_us: int) -> "ReaderWrite | None":
         """Return the write that this reader needs, once it is due and all was taken."""
-        if now_us < self.acknowledge_us or self._outbox.sightings_taken < self._mark:
+        early = now_us < self.acknowledge_us or self._outbox.sightings_taken < self._mark
+        if early or self.writing:
             return None
-        return self._write()
+        write = self._write()
+        self.writing = write is not None
+        return write
 
     # What a style brings.
 
@@ -173,6 +179,7 @@ class ReaderWrite:
 
     def accept(self, _pdu: bytes, _first_us: int, now_us: int) -> str:
         """The reader has done it."""
+        self._scan.writing = False
         self._scan.written(now_us)
         return ""
 
@@ -182,4 +189,5 @@ class ReaderWrite:
 
     def refuse(self, now_us: int, _first_us: int, _unit_dead: bool) -> None:
         """Nobody knows whether it was done."""
+        self._scan.writing = False
         self._scan.unwritten(now_us)

@@ -1,0 +1,174 @@
+"""Card numbers, reader numbers and the reader part of device files: tables and properties."""
+
+import random
+import re
+from importlib import resources
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minewatch_drivers import device_file
+from minewatch_drivers.device_file import DeviceFileError
+from minewatch_drivers.reader_model import BadgeText, BadgeWords, RecordFields
+from minewatch_drivers.reader_numbers import KNOWN_MAX, Numbers
+from minewatch_drivers.reader_record import badge_text, read_record
+
+WORD = st.integers(0, 0xFFFF)
+FORMS = (
+    BadgeWords(0, 1),
+    BadgeWords(0, 2),
+    BadgeWords(0, 2, BadgeText.HEX),
+    BadgeWords(0, 4),
+    BadgeWords(0, 4, BadgeText.HEX),
+    BadgeWords(0, 6, BadgeText.HEX),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "form", "text"),
+    [
+        ((1, 0x86A1), BadgeWords(0), "100001"),
+        ((0x86A1, 1), BadgeWords(0, low_word_first=True), "100001"),
+        ((0xFFFF, 0xFFFE), BadgeWords(0), "4294967294"),
+        ((0, 0), BadgeWords(0), ""),
+        ((0xFFFF, 0xFFFF), BadgeWords(0), ""),
+        ((1, 0, 0, 0), BadgeWords(0, 4), str(1 << 48)),
+        ((0xE280, 0x6894, 0, 0x4007, 0x1234, 0xABCD), FORMS[-1], "E2806894000040071234ABCD"),
+        ((0x0012, 0x3456), BadgeWords(0, 2, BadgeText.HEX), "000000000000000000123456"),
+        ((0x4B30, 0x3132, 0x3300), BadgeWords(0, 3, BadgeText.ASCII), "K0123"),
+        ((0x4B30, 0x0A32, 0x3300), BadgeWords(0, 3, BadgeText.ASCII), ""),
+        ((0x4B30, 0xE932, 0x3300), BadgeWords(0, 3, BadgeText.ASCII), ""),
+    ],
+)
+def test_a_card_number_is_one_text(words: tuple[int, ...], form: BadgeWords, text: str) -> None:
+    """Numbers of 32 to 96 bits and letters, in both word orders; no card is no text."""
+    assert badge_text(words, form) == text
+
+
+@given(st.lists(WORD, min_size=6, max_size=6), st.lists(WORD, min_size=6, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_two_numbers_never_share_a_text(one: list[int], other: list[int]) -> None:
+    """Within one width equal texts are equal numbers; hexadecimal is never the text of decimal."""
+    for form in FORMS:
+        texts = [badge_text(words, form) for words in (one, other)]
+        same = one[: form.words] == other[: form.words]
+        assert (texts[0] == texts[1]) is (same or texts == ["", ""])
+    for decimal in (form for form in FORMS if form.text is BadgeText.DECIMAL):
+        for hexadecimal in (form for form in FORMS if form.text is BadgeText.HEX):
+            text = badge_text(one, decimal)
+            assert not text or text != badge_text(other, hexadecimal)
+
+
+def test_flags_are_the_two_that_everybody_knows() -> None:
+    """Whatever bits a maker uses, a sighting has low battery in bit 0 and SOS in bit 1."""
+    fields = RecordFields(BadgeWords(0), flags=2, battery_bit=7, sos_bit=None)
+    assert read_record((0, 1, 0xFF7F), fields, directed=True).flags == 0
+    assert read_record((0, 1, 0x0080), fields, directed=True).flags == 1
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    start=WORD,
+    reach=st.integers(1, 60),
+    share=st.sampled_from((0.0, 0.1, 0.3)),
+)
+@settings(max_examples=60, deadline=None)
+def test_numbers_come_once_and_rise_through_wraps(
+    seed: int, start: int, reach: int, share: float
+) -> None:
+    """Out of order by up to `reach` and repeated at will, each number is given its place once."""
+    rng = random.Random(seed)
+    truth = [start + n for n in range(600)]
+    order = sorted(truth, key=lambda n: n + rng.uniform(0, reach))
+    numbers = Numbers()
+    placed: list[tuple[int, int]] = []
+    for position, number in enumerate(order):
+        got = numbers.place(number & 0xFFFF)
+        assert got is not None
+        placed.append((number, got))
+        if rng.random() < share:
+            again = order[rng.randint(max(0, position - reach), position)]
+            assert numbers.place(again & 0xFFFF) is None
+    offset = placed[0][1] - placed[0][0]
+    assert [got - number for number, got in placed] == [offset] * len(placed)
+
+
+def test_a_restart_is_no_small_gap() -> None:
+    """After a restart every number is new, and so far off that nobody takes it for lost reads."""
+    numbers = Numbers()
+    before = [numbers.place(n) for n in (65_533, 65_534, 65_535)]
+    numbers.restarted()
+    after = [numbers.place(n) for n in (1, 2, 65_535)]
+    assert None not in before + after
+    assert after[0] is not None
+    assert before[-1] is not None
+    assert after[0] - before[-1] > 65_536
+
+
+def test_records_dated_by_restart_are_known_in_any_order() -> None:
+    """A log of three restarts, played again and again, gives each record its number once."""
+    numbers = Numbers()
+    log = [(boot, sequence) for boot in (3, 4, 5) for sequence in range(1, 200)]
+    first = [numbers.place(sequence, boot) for boot, sequence in log]
+    assert first == sorted({n for n in first if n is not None})
+    assert [numbers.place(sequence, boot) for boot, sequence in log] == [None] * len(log)
+
+
+def test_what_is_older_than_memory_is_passed_on() -> None:
+    """Older records than are remembered go to the core, which knows them and says so."""
+    numbers = Numbers()
+    first = numbers.place(1)
+    for number in range(2, KNOWN_MAX + 10):
+        numbers.place(number)
+    assert numbers.place(1) == first
+
+
+PEOPLE = resources.files("minewatch_drivers") / "devices" / "people"
+MUTANTS = [
+    ("badge-reader-queue", "badge = 0 ", "badge = 6 ", "queue.fields.badge_words", "1 to 1"),
+    ("badge-reader-queue", "sequence = 6\n", "", "queue.fields.sequence", "missing"),
+    ("badge-reader-queue", "records_max = 16", "records_max = 18", "queue.records_max", "1 to 17"),
+    ("badge-reader-queue", "count = 3 ", "count = 300 ", "", "state of the reader"),
+    ("badge-reader-queue", "time_s = 4", "time_s = 6", "queue.fields.time_s", "0 to 5"),
+    ("badge-reader-queue", "[queue]", "[queues]", "queue.record_size", "missing"),
+    ("badge-reader-queue", 'table = "input"\naddress = 0', 'table = "holding"\naddress = 0',
+     "sentinel.table", "marks lie"),
+    ("badge-reader-queue", "turnaround_ms = 10", "turnaround_ms = 10\nregisters_max = 100", "",
+     "fit in no single read"),
+    ("badge-reader-queue", "turnaround_ms = 10", "turnaround_ms = 10\nforbidden = [[4, 4]]",
+     "read.forbidden", "state of the reader"),
+    ("badge-reader-queue", "turnaround_ms = 10", "turnaround_ms = 10\nforbidden = [[20, 20]]",
+     "read.forbidden", "records of the reader"),
+    ("rf-reader-drain", "[[16, 79]]", "[[16, 78]]", "read.forbidden", r"\[\[16, 79\]\] must stand"),
+    ("rf-reader-drain", "flags = 2", "battery_bit = 3", "drain.fields.battery_bit", "needs"),
+    ("badge-reader-snapshot", "records_max = 128", "records_max = 2000", "snapshot.records_max",
+     "1 to 1024"),
+    ("uwb-substation-generic", "badge_words = 4", 'badge_words = 5\nbadge_text = "decimal"',
+     "snapshot.fields.badge_text", "at most 4"),
+    ("inveo-rfid-ind", "1000, 1015", "1000, 1016", "write.never", "1016"),
+    ("inveo-rfid-ind", 'flag_table = "coil"', 'flag_table = "input"', "flag.flag_table", "not one"),
+    ("inveo-rfid-ind", "[flag]", "[snapshot]\n[flag]", "snapshot.record_size", "missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new", "key", "why"), MUTANTS)
+def test_a_wrong_reader_file_names_key_and_reason(
+    name: str, old: str, new: str, key: str, why: str
+) -> None:
+    """One wrong line of a reader's file gives one error that a field engineer can act on."""
+    text = (PEOPLE / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    with pytest.raises(DeviceFileError) as caught:
+        device_file.parse("mutant", "people", text.replace(old, new, 1))
+
+    assert caught.value.key == key
+    assert re.search(why, caught.value.why)
+
+
+def test_a_file_has_one_style() -> None:
+    """Two styles in one file are two answers to one question."""
+    queue = (PEOPLE / "badge-reader-queue.toml").read_text(encoding="utf-8")
+    snapshot = (PEOPLE / "badge-reader-snapshot.toml").read_text(encoding="utf-8")
+    extra = snapshot[snapshot.index("[snapshot]") : snapshot.index("[[frames]]")]
+    with pytest.raises(DeviceFileError, match="one style"):
+        device_file.parse("mutant", "people", queue.replace("[[frames]]", extra + "[[frames]]", 1))
