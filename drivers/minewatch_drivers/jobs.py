@@ -266,6 +266,7 @@ class Poll:
 
     def accept(self, pdu: bytes, first_us: int, now_us: int) -> str:
         """Decode the answer into one sample."""
+        state = self.state
         block = (
             self._unpack(pdu)
             if self._unpack is not None
@@ -274,17 +275,17 @@ class Poll:
         if self._sentinel is not None:
             if block[self._sentinel[0]] != self._sentinel[1]:
                 return "identity"
-            self.state.proved = True
+            state.proved = True
         if self._heartbeat is not None:
-            self.state.beat(block[self._heartbeat], now_us)
-        self.state.answered()
-        if self.state.pause_us:
-            self.state.hold_us = max(self.state.hold_us, now_us + self.state.pause_us)
+            state.beat(block[self._heartbeat], now_us)
+        state.answered()
+        if state.pause_us:
+            state.hold_us = max(state.hold_us, now_us + state.pause_us)
         self._measure(first_us, now_us)
         self._advance(now_us)
         if self._points:
             readings = self._readings(block)
-            if self.state.distrusted or self.state.still(now_us):
+            if state.distrusted or state.still(now_us):
                 readings = tuple([Reading(p, None, Quality.IMPLAUSIBLE) for p in self._points])
             self._outbox.samples.append(Sample(self._device, first_us // 1000, readings))
         return ""
@@ -355,7 +356,8 @@ class Poll:
             late = now_us > self.due_us + self.period_us
             self.meter.note(first_us - last_us, now_us - last_us, late, now_us)
         if self.first_us is None:
-            self.cost_us = max(now_us - first_us, self.cost_us - (self.cost_us >> 5))
+            took_us, known_us = now_us - first_us, self.cost_us
+            self.cost_us = took_us if took_us > known_us else known_us - (known_us >> 5)
         if self.code:
             self.code = ""
             self._keeper.said(self, "")
@@ -365,7 +367,11 @@ class Poll:
         if self.state.owing is self:
             self.state.owing = None
         self.first_us = None
-        self.due_us = next_due(self.due_us, self.period_us, now_us)
+        due_us, later_us = self.due_us, self.due_us + self.period_us
+        if due_us <= now_us < later_us:
+            self.due_us = later_us
+        else:
+            self.due_us = next_due(due_us, self.period_us, now_us)
         self._keeper.again(self)
 
 

@@ -24,6 +24,7 @@ from minewatch_drivers.inquiry import Inquiries, Inquiry, InquiryJob, InquiryRep
 from minewatch_drivers.jobs import Job, Outbox, Taken
 from minewatch_drivers.load import LoadMeter, WorstReply
 from minewatch_drivers.outputs import Levels
+from minewatch_drivers.rhythm import LineRhythm
 from minewatch_drivers.schedule import Schedule
 
 __all__ = ["Line", "LineStatus", "Taken", "Turn"]
@@ -246,6 +247,10 @@ class Line:
             self._last_failure,
             self._last_failure_unit,
         )
+
+    def rhythm(self) -> LineRhythm:
+        """Return how punctual the scans of this line are."""
+        return self._schedule.rhythm()
 
     def inquire(self, inquiry: Inquiry) -> bool:
         """Queue a question of a person; False where too many wait. Kick the runner afterwards."""

@@ -49,9 +49,15 @@ class Turns:
             for each in self._parked.pop(id(poll.state), ()):
                 self._wait(each, each.due_us)
 
+    def next(self, now_us: int) -> Poll | None:
+        """Take the poll whose turn it is, None where none may be asked now."""
+        return None if self.peek(now_us) is None else self.take(now_us)
+
     def peek(self, now_us: int) -> Poll | None:
         """Return the poll whose turn it is, None where none may be asked now."""
         waiting, ready = self._waiting, self._ready
+        if not ready and not self._probes and (not waiting or waiting[0][0] > now_us):
+            return None
         while waiting and waiting[0][0] <= now_us:
             _, ticket, poll = heappop(waiting)
             if ticket == poll.ticket:
@@ -137,8 +143,7 @@ class Turns:
             if ticket != poll.ticket:
                 heappop(ready)
             elif state.streak or state.hold_us > now_us or state.owing not in (None, poll):
-                entry = heappop(ready)
-                self._put_off(entry, now_us)
+                self._put_off(heappop(ready), now_us)
             else:
                 return poll
         return None
