@@ -6,6 +6,7 @@ of the line does not answer. `turns` is the order that these bounds describe, `t
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -66,14 +67,16 @@ class ClassBudget:
 class LineBudget:
     """One line. `load` is the busy share of its time, `load_urged` with one head scanned fast.
 
-    `urged_ms` is how often that head is then scanned, `cycle_ms` the time of everything once;
-    `write_ms` the worst from a wanted level to the relay's echo, None on a line without outputs.
+    `urged_ms` is how often that head is then scanned and `urged_reaction_ms` its worst reaction,
+    one other unit being dead; `cycle_ms` is the time of everything once, `write_ms` the worst from
+    a wanted level to the relay's echo, None on a line without outputs.
     """
 
     bus: str
     load: float
     load_urged: float
     urged_ms: int
+    urged_reaction_ms: int
     cycle_ms: int
     points: tuple[PointBudget, ...]
     write_ms: int | None
@@ -147,6 +150,10 @@ class _Line:
         self._bus = bus
         self._reads = [job for job in jobs if not job.write]
         self._writes = [job for job in jobs if job.write]
+        self._reads_us = sum(job.cost_us for job in self._reads)
+        self._by_period: Counter[int] = Counter()
+        for job in self._reads:
+            self._by_period[job.period_us] += job.cost_us
         self._load = sum(job.cost_us / job.period_us for job in jobs)
         self._longest_us = max((job.cost_us for job in jobs), default=0)
         self._cycle_us = sum(job.cost_us for job in jobs)
@@ -156,13 +163,15 @@ class _Line:
     def budget(self) -> LineBudget:
         """Return the budget of the line."""
         urged = max((self._urged_load(job) for job in self._reads if job.points), default=0.0)
+        urged_ms = self._urged_ms()
         writes_us = sum(job.cost_us for job in self._writes)
         write_us = self._longest_us + writes_us
         return LineBudget(
             bus=self._bus.id,
             load=self._load,
             load_urged=self._load + urged,
-            urged_ms=self._urged_ms(),
+            urged_ms=urged_ms,
+            urged_reaction_ms=self._reaction_ms(0, urged_ms * 1000, self._dead_us),
             cycle_ms=_ms(self._cycle_us),
             points=tuple(each for job in self._reads for each in self._points(job)),
             write_ms=_ms(write_us) if writes_us else None,
@@ -170,37 +179,38 @@ class _Line:
         )
 
     def _points(self, job: _Job) -> Iterable[PointBudget]:
-        healthy_ms = self._reaction_ms(job, 0)
-        dead_ms = self._reaction_ms(job, self._dead_us if self._units - {job.unit} else 0)
+        dead_us = self._dead_us if self._units - {job.unit} else 0
+        healthy_ms = self._reaction_ms(job.cost_us, job.period_us, 0)
+        dead_ms = self._reaction_ms(job.cost_us, job.period_us, dead_us)
         for name in job.points:
             limit_ms = 0 if job.reader else deadline_ms(self._mine.point(name), self._bus)
             yield PointBudget(name, job.period_us // 1000, healthy_ms, dead_ms, limit_ms)
 
-    def _reaction_ms(self, job: _Job, dead_us: int) -> int:
+    def _reaction_ms(self, cost_us: int, period_us: int, dead_us: int) -> int:
         """Return the worst time from a change to its reading: a period, and the wait after it."""
-        wait_us = self._wait_us(job, dead_us)
+        wait_us = self._wait_us(cost_us, period_us, dead_us)
         if wait_us is None:
             return NEVER_MS
-        done_us = wait_us + job.cost_us
-        again_us = job.cost_us if done_us > job.period_us else 0
-        return _ms(job.period_us + done_us + again_us)
+        done_us = wait_us + cost_us
+        again_us = cost_us if done_us > period_us else 0
+        return _ms(period_us + done_us + again_us)
 
-    def _wait_us(self, job: _Job, dead_us: int) -> int | None:
-        """Return the longest wait of a due job, None where it never ends.
+    def _wait_us(self, cost_us: int, period_us: int, dead_us: int) -> int | None:
+        """Return the longest wait of a due scan, None where it never ends.
 
         Before it go the exchange that is under way, every scan that is due once, those whose
         deadline comes first once more for each time they are due meanwhile, and all writes.
         A unit that has just died is asked, and once more where its deadline comes first.
         """
-        others = [each for each in self._reads if each is not job]
-        once_us = self._longest_us + sum(each.cost_us for each in others) + dead_us
-        if dead_us and any(each.period_us < job.period_us for each in others):
+        once_us = self._longest_us + self._reads_us - cost_us + dead_us
+        if dead_us and any(each < period_us for each in self._by_period):
             once_us += dead_us
-        wait_us = once_us + sum(each.cost_us for each in self._writes)
+        wait_us = once_us
         for _ in range(ROUNDS_MAX):
-            again_us = sum(each.cost_us * _more(each, job, wait_us) for each in others)
-            writes_us = sum(each.cost_us * (wait_us // each.period_us + 1) for each in self._writes)
-            longer_us = once_us + again_us + writes_us
+            longer_us = once_us + sum(
+                sum_us * _more(each, period_us, wait_us) for each, sum_us in self._by_period.items()
+            )
+            longer_us += sum(job.cost_us * (wait_us // job.period_us + 1) for job in self._writes)
             if longer_us == wait_us:
                 return wait_us
             wait_us = longer_us
@@ -222,10 +232,13 @@ class _Line:
         return worst_ms
 
 
-def _more(other: _Job, job: _Job, wait_us: int) -> int:
-    """Return how often `other` goes before `job` again while that waits: its deadline is nearer."""
-    nearer_us = job.period_us - other.period_us
-    return min(wait_us, nearer_us) // other.period_us + 1 if nearer_us > 0 else 0
+def _more(other_us: int, period_us: int, wait_us: int) -> int:
+    """Return how often a scan goes again before one of `period_us` that waits for `wait_us`.
+
+    Only those of a shorter period `other_us` do, until their deadline is the later one.
+    """
+    nearer_us = period_us - other_us
+    return min(wait_us, nearer_us) // other_us + 1 if nearer_us > 0 else 0
 
 
 def _class_of(scan_ms: int, points: list[PointBudget]) -> ClassBudget:

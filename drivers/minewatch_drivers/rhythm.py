@@ -11,8 +11,8 @@ WINDOW_US = 60_000_000
 STEPS = 20
 """Steps per scan period in which periods are counted: p99 is exact to a twentieth of the period."""
 
-STEPS_MAX = 16 * STEPS
-"""Periods beyond sixteen times the class are counted as that."""
+STEPS_MAX = 6 * STEPS
+"""Periods beyond six times the class are counted as that."""
 
 
 class ClassRhythm(NamedTuple):
