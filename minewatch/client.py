@@ -20,7 +20,7 @@ from typing import Any
 
 Message = dict[str, Any]
 
-LINE_BYTES_MAX = 4 * 1024 * 1024
+LINE_BYTES_MAX = 8 * 1024 * 1024
 COMMAND_BYTES_MAX = 64 * 1024
 WAITING_MAX = 256
 BACK_OFF_FIRST_S = 0.2

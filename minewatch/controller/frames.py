@@ -1,17 +1,19 @@
 """The frame that watchers see: the core's view, a header and the health of the house.
 
 A full frame first, then deltas: only entries that changed, None where one is gone. The shape is
-the contract of ARCHITECTURE §4; watchers get codes and integers, never sentences.
+the contract of ARCHITECTURE §4; watchers get codes and integers, never sentences. The table of
+points, which may be large and change as a whole, is spelled as JSON here (`points.py`).
 """
 
 from collections import deque
 from typing import Any
 
 from minewatch.controller.cycle import Controller
-from minewatch.core.view import view
+from minewatch.controller.points import changed_points, spell_points
+from minewatch.core.state import State
+from minewatch.core.view import sections
 
 SECTIONS = (
-    "points",
     "outputs",
     "causes",
     "alarms",
@@ -23,7 +25,7 @@ SECTIONS = (
     "approvals",
     "comparisons",
 )
-"""Parts of a frame that are tables by id, and so are sent entry by entry."""
+"""Parts of a frame that, like `points`, are tables by id, and so are sent entry by entry."""
 
 PERIODS_KEPT = 600
 """One minute of cycle periods for the p99 in health."""
@@ -36,6 +38,7 @@ class Frames:
         self._controller = controller
         self._header = header
         self._last: dict[str, Any] = {}
+        self._state = State()
         self._periods_ms: deque[int] = deque(maxlen=PERIODS_KEPT)
         self._turned_ms: int | None = None
         self.reports: dict[str, Any] = {}
@@ -52,11 +55,16 @@ class Frames:
         return self._controller.clock.now_ms()
 
     def full(self) -> dict[str, Any]:
-        """Return a full frame of this moment; later deltas are against the last `delta` call."""
-        return {"type": "full", **self._now()}
+        """Return a full frame of this moment, for one who comes after the newest delta."""
+        live = self._controller.state.volatile.points.live
+        return {"type": "full", **self._now(), "points": spell_points(live)}
+
+    def begin(self) -> None:
+        """Let the next delta be against this moment: nobody watched until now."""
+        self._last, self._state = self._now(), self._controller.state
 
     def delta(self) -> dict[str, Any]:
-        """Return what changed since the last delta; header and health are always whole."""
+        """Return what changed since the last delta or `begin`; header and health are whole."""
         now = self._now()
         changed: dict[str, Any] = {"type": "delta"}
         for key, value in now.items():
@@ -68,6 +76,10 @@ class Frames:
             part.update({each: None for each in before if each not in value})
             if part:
                 changed[key] = part
+        before, self._state = self._state, self._controller.state
+        points = changed_points(before.volatile.points.live, self._state.volatile.points.live)
+        if points is not None:
+            changed["points"] = points
         self._last = now
         return changed
 
@@ -82,7 +94,7 @@ class Frames:
             "wall_ms": wall.ms,
             "wall_trusted": wall.trusted,
             "durable_index": controller.store.durable_index,
-            **view(controller.mine, controller.state, now_ms),
+            **sections(controller.mine, controller.state, now_ms),
             "health": self._health(),
         }
 

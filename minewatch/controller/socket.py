@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.controller.frames import Frames
+from minewatch.controller.points import Spelled
 from minewatch.core.step import Step
 from minewatch.model.image import Command
 
@@ -134,9 +135,9 @@ class Socket:
         """Send what changed to every watcher; one that is behind gets a whole frame later."""
         watchers = [peer for peer in self._peers if peer.watching]
         self._frames.watchers = len(watchers)
-        delta = self._frames.delta()
         if not watchers:
             return
+        delta = self._frames.delta()
         without_people = _line({key: each for key, each in delta.items() if key != "people"})
         with_people = _line(delta) if any(peer.people for peer in watchers) else b""
         for peer in watchers:
@@ -196,6 +197,8 @@ class Socket:
         if not peer.named and sum(each.watching for each in self._peers) >= WATCHERS_MAX:
             self._refuse(peer, "too_many_watchers")
             return
+        if not any(each.watching for each in self._peers):
+            self._frames.begin()
         peer.watching, peer.people = True, people
         self._full(peer)
 
@@ -273,7 +276,12 @@ class Socket:
 
 
 def _line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    """Return a message as a line; parts that are spelled already go in as they are."""
+    spelled = {key: part for key, part in message.items() if isinstance(part, Spelled)}
+    plain = {key: part for key, part in message.items() if key not in spelled}
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    ready = "".join(f',"{key}":{part}' for key, part in spelled.items())
+    return f"{text[:-1]}{ready}}}\n".encode()
 
 
 def _origin(writer: asyncio.StreamWriter) -> str:

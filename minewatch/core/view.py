@@ -18,24 +18,12 @@ def view(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
     """Return the sections of a full frame at `now_ms`, on the clock of the images."""
     return {
         "points": {each: _point(live) for each, live in state.volatile.points.live.items()},
-        **_small(mine, state, now_ms),
+        **sections(mine, state, now_ms),
     }
 
 
-def changed(mine: Mine, before: State, state: State, now_ms: int) -> dict[str, Any]:
-    """Return the same sections with only those points that differ from `before`; None: gone.
-
-    The other sections are small and stand whole.
-    """
-    old, new = before.volatile.points.live, state.volatile.points.live
-    moved: dict[str, Any] = {
-        each: _point(live) for each, live in new.items() if old.get(each) is not live
-    }
-    moved.update({each: None for each in old if each not in new})
-    return {"points": moved, **_small(mine, state, now_ms)}
-
-
-def _small(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+    """Return every section but `points`, which alone is large."""
     durable = state.durable
     return {
         "outputs": _outputs(mine, state),

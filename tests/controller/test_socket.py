@@ -29,6 +29,9 @@ class Frames:
         """Return the time that the test set."""
         return self.clock_ms
 
+    def begin(self) -> None:
+        """Nothing is remembered here."""
+
     def full(self) -> dict[str, Any]:
         """Return a small full frame."""
         return {"type": "full", "people": {"b1": {}}, "points": {}}

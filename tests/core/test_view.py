@@ -1,6 +1,6 @@
 """The frame's sections: their keys are the contract of ARCHITECTURE §4."""
 
-from minewatch.core.view import changed, view
+from minewatch.core.view import sections, view
 from minewatch.model.canonical import canonical
 from minewatch.model.quality import Quality
 
@@ -67,13 +67,12 @@ def test_a_point_that_never_spoke_has_no_sample_time(rig_of, mine_of) -> None:
     }  # fmt: skip
 
 
-def test_changed_has_only_points_that_moved(rig) -> None:
-    """A delta's points are those whose reading is another one; the rest of the frame is whole."""
-    before = rig.state
+def test_sections_are_the_view_without_points(rig) -> None:
+    """What is sent whole each time is everything but the large table."""
     rig.turn(readings={"Z1_H0": 7})
-    shown = changed(rig.mine, before, rig.state, rig.now_ms)
-    assert set(shown["points"]) == {"Z1_H0"}
-    assert set(shown) == SECTIONS
+    whole = view(rig.mine, rig.state, rig.now_ms)
+    del whole["points"]
+    assert sections(rig.mine, rig.state, rig.now_ms) == whole
 
 
 def test_a_cut_keeps_its_hour_over_a_restart(rig) -> None:
