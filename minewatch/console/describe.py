@@ -36,6 +36,8 @@ def describe(mine: Mine, config: str, *, staff: bool) -> dict[str, Any]:
             }
             for each in mine.interlocks
         ],
+        "certified": [each.id for each in mine.buses if each.certified],
+        "comparisons": [asdict(each) for each in mine.comparisons],
         "staff": {each.code: {"role": each.role.value} for each in mine.staff},
     }
     if staff:

@@ -23,11 +23,22 @@ function ofTheHouse() {
   for (const fault of store.view.health?.faults ?? []) {
     banners.push({ id: `fault-${fault}`, level: "doubt", words: t("page.house_fault"), more: faultWords(fault) });
   }
+  for (const bus of store.mine?.certified ?? []) {
+    const state = store.view.health?.buses?.[bus];
+    if (state && !state.up) {
+      banners.push({ id: `certified-${bus}`, level: "doubt", words: t("page.certified_lost"), more: sourceWords(state.error) });
+    }
+  }
   const bypasses = Object.keys(store.view.bypasses);
   if (bypasses.length) {
     banners.push({ id: "bypass", level: "doubt", words: t("page.bypassed", { n: bypasses.length }), more: bypasses.map((id) => store.mine.point.get(id)?.name ?? id).join("、") });
   }
   return banners;
+}
+
+function sourceWords(error) {
+  const key = `page.certified_error.${error}`;
+  return t(key) === key ? error : t(key);
 }
 
 function faultWords(fault) {

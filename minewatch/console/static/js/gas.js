@@ -1,18 +1,24 @@
 // The table of points: value, limit, age or quality, and the last minutes. What is not normal
-// comes first, whatever tab is open.
+// comes first, whatever tab is open. The certified system's values have a tab of their own, each
+// with ours beside it.
 
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
-import { limitWords, number, trust } from "./format.js";
+import { limitWords, number, range, trust } from "./format.js";
 import { PRIORITY_OF_LEVEL, sign } from "./shapes.js";
 import { drawSparkline, sparkline } from "./spark.js";
 import { quality, store } from "./store.js";
 import { t } from "./text.js";
 
+const CERTIFIED = "certified";
 const TABS = ["methane", "other", "switches"];
 let tab = "methane";
 let onOpen = () => {};
 
-const tabOf = (point) => (point.kind === "methane" ? "methane" : point.switch || point.kind.startsWith("gate") ? "switches" : "other");
+const isCertified = (point) => point.place === CERTIFIED;
+const ownTabOf = (point) => (point.kind === "methane" ? "methane" : point.switch || point.kind.startsWith("gate") ? "switches" : "other");
+
+const tabOf = (point) => (isCertified(point) ? CERTIFIED : ownTabOf(point));
+const tabs = () => (store.mine.certified.length ? [...TABS, CERTIFIED] : TABS);
 
 export function buildGas(open) {
   onOpen = open;
@@ -25,7 +31,7 @@ function columns() {
 }
 
 export function dressGas() {
-  const buttons = TABS.map((each) => h("button", {
+  const buttons = tabs().map((each) => h("button", {
     class: "tab", "aria-pressed": String(each === tab), text: t(`page.tab_${each}`),
     onclick: () => {
       tab = each;
@@ -44,6 +50,7 @@ export function isNormal(point, reading) {
 
 function rank(point, reading) {
   if (!reading) return 9;
+  if (isCertified(point)) return differs(point) ? 5 : 9;
   if (reading.level > 0) return 4 - reading.level;
   return quality(reading) === "good" ? 9 : 5;
 }
@@ -58,12 +65,23 @@ export function drawGas(withSparks) {
     (row, each) => update(row, each, withSparks));
 }
 
+const differs = (point) => store.view.comparisons[store.mine.pair.get(point.id)?.id];
+
+// What ours says of the same thing: a value, or from how many to how many people.
+function beside(point) {
+  const pair = store.mine.pair.get(point.id);
+  if (!pair) return "";
+  if (pair.kind !== "headcount") return t("page.ours", { value: number(point, store.view.points[pair.ours]?.value) });
+  const count = pair.ours === "mine" ? store.view.headcount : store.view.headcount?.zones?.[pair.ours];
+  return t("page.ours", { value: range(count?.lo, count?.hi) });
+}
+
 function create({ point }) {
   const spark = point.switch ? null : sparkline();
   const limits = limitWords(point);
   const row = {
     mark: h("span", { class: "level" }), value: h("b", { class: "value" }), trust: h("span", { class: "trust" }),
-    spark, level: null,
+    spark, level: null, limits: h("span", { class: "limits", text: limits.map(([, value]) => value).join(" / ") }),
   };
   row.element = h("button", {
     class: "point", type: "button", title: `${point.id} · ${point.citation}`, onclick: () => onOpen(point.id),
@@ -73,13 +91,14 @@ function create({ point }) {
     spark ? spark.element : h("span"),
     row.value,
     h("span", { class: "unit", text: point.unit }),
-    h("span", { class: "limits", text: limits.map(([, value]) => value).join(" / ") }),
+    row.limits,
     row.trust);
   return row;
 }
 
 function update(row, { point, reading }, withSparks) {
-  const level = reading?.level ?? 0;
+  const level = differs(point) ? 1 : reading?.level ?? 0;
+  if (isCertified(point)) setText(row.limits, beside(point));
   const state = trust(reading);
   if (row.level !== level) {
     row.level = level;

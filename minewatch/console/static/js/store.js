@@ -1,7 +1,7 @@
 // What the page knows: the mine (once) and the controller's view (merged from full and deltas).
 
 const SECTIONS = new Set(["points", "outputs", "causes", "alarms", "people", "withdrawals",
-  "calibrations", "hand_covers", "bypasses", "approvals"]);
+  "calibrations", "hand_covers", "bypasses", "approvals", "comparisons"]);
 const DEAD_AFTER_MS = 2600;   // said within 3 s, whatever the tick
 const KEPT_S = 600;
 
@@ -23,6 +23,7 @@ export function setMine(mine) {
     output: table(mine.outputs),
     reader: table(mine.readers),
     interlock: table(mine.interlocks),
+    pair: new Map(mine.comparisons.map((each) => [each.theirs, each])),
   };
 }
 
