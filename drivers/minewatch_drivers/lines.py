@@ -16,6 +16,7 @@ from minewatch_drivers.files_line import FilesLine
 from minewatch_drivers.gsm_line import GsmLine
 from minewatch_drivers.jobs import Taken
 from minewatch_drivers.line import Line, LineStatus, Turn
+from minewatch_drivers.rhythm import LineRhythm
 from minewatch_drivers.serial_line import SerialLine
 from minewatch_drivers.serial_model import Says
 
@@ -40,6 +41,15 @@ class AnyLine(Protocol):
 
     def status(self) -> LineStatus:
         """Return how the line is."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A line that knows how punctual its scans are."""
+
+    def rhythm(self) -> LineRhythm:
+        """Return how punctual the scans of this line are."""
         ...
 
 
