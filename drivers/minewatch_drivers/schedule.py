@@ -13,6 +13,7 @@ from minewatch_drivers.jobs import BACK_OFF_MAX_US, SIZE_REFUSALS, Job, Outbox, 
 from minewatch_drivers.outputs import Bank, Levels
 from minewatch_drivers.reader import ReaderScan, open_reader
 from minewatch_drivers.rhythm import ClassMeter, LineRhythm
+from minewatch_drivers.settings import SettingsScan, used_settings
 from minewatch_drivers.timing import Timing
 from minewatch_drivers.turns import Turns
 from minewatch_drivers.unit import Surroundings, Unit
@@ -38,7 +39,7 @@ class Schedule:
         self._share = mine.buses.index(bus) / len(mine.buses) if bus in mine.buses else 0.0
         self._by_unit: dict[int, UnitState] = {}
         self._units: list[Unit] = []
-        self._readers: list[ReaderScan] = []
+        self._readers: list[ReaderScan | SettingsScan] = []
         self._banks: list[Bank] = []
         self._refused: dict[str, str] = {}
         self._ready_us = 0
@@ -50,7 +51,8 @@ class Schedule:
                 self._add(mine, device, points.get(device.id, []), writes)
         longest_us = max((unit.longest_us for unit in self._units), default=0)
         self._turns = Turns(timing.dead_us(longest_us))
-        self._urgency = Urgency(self._units, self._readers, self._banks)
+        readers = [each for each in self._readers if isinstance(each, ReaderScan)]
+        self._urgency = Urgency(self._units, readers, self._banks)
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
         for unit in self._units:
             for poll in unit.polls:
@@ -72,7 +74,7 @@ class Schedule:
         self._turns.gates.update(gates)
         self._ready_us = now_us
         polls = [poll for unit in self._units for poll in unit.polls]
-        scans: list[Poll | ReaderScan] = [*polls, *self._readers]
+        scans: list[Poll | ReaderScan | SettingsScan] = [*polls, *self._readers]
         for place, scan in enumerate(scans, 1):
             since_us = int(scan.period_us * (len(scans) - place + self._share)) // len(scans)
             if isinstance(scan, Poll):
@@ -206,9 +208,9 @@ class Schedule:
 
     def _due_reader(
         self, now_us: int, latest_us: int, flying: Collection[Job]
-    ) -> ReaderScan | None:
+    ) -> ReaderScan | SettingsScan | None:
         """Return the due reader with the nearest deadline before `latest_us`."""
-        best: ReaderScan | None = None
+        best: ReaderScan | SettingsScan | None = None
         hasty = latest_us < NEVER_US and now_us < self._turns.probe_us
         for reader in self._readers:
             if reader.due_us > now_us or reader in flying:
@@ -223,7 +225,7 @@ class Schedule:
             self._turns.probed(now_us)
         return best
 
-    def _behind_gate(self, reader: ReaderScan) -> Job | None:
+    def _behind_gate(self, reader: ReaderScan | SettingsScan) -> Job | None:
         gate = None if reader.state.proved else self._turns.gates.get(id(reader.state))
         return reader if gate is None else self._turns.take_gate(gate)
 
@@ -250,6 +252,10 @@ class Schedule:
             for reader in mine.readers
             if reader.device == device.id
         ]
+        channels = [each.signal for each in mine.outputs if each.device == device.id]
+        settings = used_settings(model, channels)
+        if settings:
+            self._readers.append(SettingsScan(device, model, settings, state, self._outbox))
         self._add_bank(mine, device, model, state, writes)
 
     def _add_bank(

@@ -38,9 +38,13 @@ class SimulatedDevice:
         self._readers = [r.id for r in plant.mine.readers if r.device == device.id]
         self._words: dict[Table, dict[int, int]] = {table: {} for table in Table}
         self._shown: dict[str, tuple[Shown, tuple[Write, ...]]] = {}
+        for setting in self.model.settings:
+            shift = setting.part.shift if setting.part else 0
+            self.put(setting.at, setting.low << shift)
         self._coils = {c.coil: c.name for c in self.model.channels.values()}
         self.coil_on = self.model.coil_on
-        self._unused = _unused(self.model, self._points)
+        self._used = _registers(self.model, self._points)
+        self._unused = [name for name in self.model.signals if name not in self._points]
         self._now_us = 0
         self._lost = False
         self._frozen: dict[Table, dict[int, int]] | None = None
@@ -103,6 +107,10 @@ class SimulatedDevice:
         """Put a value into the registers of a signal that no point uses; for tests and tools."""
         self._put(self.model.signals[signal], value, quality)
 
+    def put(self, at: Register, value: int) -> None:
+        """Put a number where no signal stands: a setting, an identity; for tests and tools."""
+        self._words[at.table][at.address] = value
+
     def _write_register(self, address: int, value: int) -> bool:
         if self.reader is not None and self.reader.write(Table.HOLDING, address, value):
             return True
@@ -138,9 +146,9 @@ class SimulatedDevice:
                 late.append((signal, shown))
         for signal, shown in late:
             self._put(signal, *shown)
-        for signal in self._unused:
-            if signal.name not in self._shown:
-                self._put(signal, _resting(signal), Quality.GOOD)
+        for name in self._unused:
+            if name not in self._shown:
+                self._rest(self.model.signals[name])
         self._refresh_house()
 
     def _refresh_house(self) -> None:
@@ -178,10 +186,24 @@ class SimulatedDevice:
         else:
             writes = encode(self.model, signal.name, value, quality)
             self._shown[signal.name] = ((value, quality), writes)
+        self._write(writes)
+
+    def _write(self, writes: tuple[Write, ...]) -> None:
         for write in writes:
             words = self._words[write.at.table]
             old = words.get(write.at.address, 0)
             words[write.at.address] = old & ~write.mask | write.value & write.mask
+
+    def _rest(self, signal: Signal) -> None:
+        """Show a quiet value where no point does, beside those that share its registers.
+
+        A port that may carry one of several heads has a signal for each, all in one register.
+        """
+        resting = _resting(signal)
+        writes = encode(self.model, signal.name, resting, Quality.GOOD)
+        free = tuple(write for write in writes if write.at not in self._used)
+        self._shown[signal.name] = ((resting, Quality.GOOD), free)
+        self._write(free)
 
     def _follow_power(self) -> None:
         lost = self._plant.faults.has(self.device.id, Fault.LOST)
@@ -205,20 +227,12 @@ class SimulatedDevice:
             self._frozen = {table: dict(words) for table, words in self._words.items()}
 
 
-def _unused(model: DeviceModel, points: Mapping[str, Point]) -> tuple[Signal, ...]:
-    """Return the signals that no point uses and whose registers none of the used ones reads.
-
-    A port that may carry one of several heads has a signal for each; they share its registers.
-    """
-    used: set[Register] = set()
-    for name in points:
-        signal = model.signals[name]
-        used.update(Register(signal.at.table, address) for address in needs(signal))
-    return tuple(
-        signal
-        for signal in model.signals.values()
-        if signal.name not in points
-        and used.isdisjoint(Register(signal.at.table, address) for address in needs(signal))
+def _registers(model: DeviceModel, points: Mapping[str, Point]) -> frozenset[Register]:
+    """Return every register that a signal with a point reads."""
+    return frozenset(
+        Register(model.signals[name].at.table, address)
+        for name in points
+        for address in needs(model.signals[name])
     )
 
 

@@ -135,9 +135,10 @@ class Slave:
             if self.inputs is not None:
                 return modbus.reply_pdu(request, [self.inputs.get(each, 0) for each in span])
             return modbus.reply_pdu(request, [truth(unit, each, now_us) for each in span])
-        if request.function == modbus.READ_COILS:
+        if request.function in (modbus.READ_COILS, modbus.READ_HOLDING):
+            held = self.coils if request.function == modbus.READ_COILS else self.holding
             span = range(request.address, request.address + request.count)
-            return modbus.reply_pdu(request, [self.coils.get(each, 0) for each in span])
+            return modbus.reply_pdu(request, [held.get(each, 0) for each in span])
         written = self.coils if request.function in (5, 15) else self.holding
         for n, value in enumerate(request.values or ()):
             written[request.address + n] = value

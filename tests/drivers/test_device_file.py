@@ -1,6 +1,5 @@
 """Device files: every file of the house proves itself, every fault has file, key and reason."""
 
-import struct
 import tomllib
 from importlib import resources
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import codec, device_file, modbus
+from minewatch_drivers import device_check, device_file, modbus
 from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.device_model import READ_FUNCTION, AtLoss, Frame, Register
+from minewatch_drivers.device_model import AtLoss, Frame
 from pymodbus.framer import FramerRTU
 
 from minewatch.model.quality import Quality
@@ -57,49 +56,37 @@ def test_frames_from_another_source_carry_a_right_crc(name: str, frame: Frame) -
         assert modbus.crc16(data[:-2]) == int.from_bytes(data[-2:], "little")
 
 
-@pytest.mark.parametrize(("name", "frame"), FRAMES)
-def test_frames_from_another_source_decode_as_expected(name: str, frame: Frame) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_of_the_house_keeps_what_its_frames_promise(name: str) -> None:
     """A wrong file cannot agree with itself: its frames were not made with this codec."""
-    model = device_file.load(name)
-    request = modbus.parse_request(frame.request[0], frame.request[1:-2])
-    table = {code: each for each, code in READ_FUNCTION.items()}.get(request.function)
-    if table is None:
-        assert modbus.reply_pdu(request) == frame.reply[1:-2]
-        return
-    data, count = frame.reply[3:-2], request.count
-    words = modbus.unpack_bits(data, count) if table.bits else struct.unpack(f">{count}H", data)
-    registers = {Register(table, request.address + n): word for n, word in enumerate(words)}
-
-    decoded = {name: codec.decode(model, name, registers) for name, _, _ in frame.expect}
-
-    assert decoded == {name: (value, quality) for name, value, quality in frame.expect}
+    assert device_check.check(device_file.load(name)) == ()
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if device_file.load(n).signals])
-def test_every_signal_stands_in_a_frame(name: str) -> None:
-    """A file that measures has at least one frame that shows a value, or why there is none."""
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_says_where_it_comes_from_and_how_sure_it_is(name: str) -> None:
+    """A source, a maturity and the source of each frame; a real device also has traps in words."""
     model = device_file.load(name)
 
-    shown = {signal for frame in model.frames for signal, _, _ in frame.expect}
-
-    measured = {n for n, s in model.signals.items() if s.kind is not None}
-    assert measured <= shown
-    assert shown
+    assert model.source
+    assert model.maturity in device_file.MATURITY
+    assert all(frame.source for frame in model.frames)
+    assert model.traps or model.maker == "generic"
 
 
 def test_what_a_relay_does_at_loss_is_known_for_each_channel() -> None:
     """Practice 7 can be checked: settable, all open, no watchdog, and safe values."""
-    can = {
-        name: device_file.load(name).at_loss("coil_1")
-        for name in NAMES
-        if device_file.load(name).channels
-    }
+    models = [device_file.load(name) for name in NAMES]
+
+    can = {m.name: {c.at_loss for c in m.channels.values()} for m in models if m.channels}
 
     assert can == {
-        "relay-module-8-watchdog": (AtLoss.OPEN, AtLoss.KEEP),
-        "relay-drop-all": (AtLoss.OPEN,),
-        "waveshare-relay-8": (AtLoss.KEEP,),
-        "icpdas-tm-r5": (AtLoss.OPEN, AtLoss.CLOSE),
+        "relay-module-8-watchdog": {(AtLoss.OPEN, AtLoss.KEEP)},
+        "relay-drop-all": {(AtLoss.OPEN,)},
+        "waveshare-relay-8": {(AtLoss.KEEP,)},
+        "icpdas-tm-r5": {(AtLoss.OPEN, AtLoss.CLOSE)},
+        "moxa-iologik-e1214": {(AtLoss.OPEN, AtLoss.CLOSE)},
+        "advantech-adam-4056so": {(AtLoss.OPEN, AtLoss.CLOSE)},
+        "relay-board-4-0100": {(AtLoss.KEEP,)},
     }
 
 
