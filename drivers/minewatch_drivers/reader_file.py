@@ -193,7 +193,6 @@ def _record(fields: Fields, size: int) -> RecordFields:
         sos_bit=_bit(record, "sos_bit", flags, 1),
         time_s=record.integer_or_none("time_s", 0, last - 1),
         boot=record.integer_or_none("boot", 0, last),
-        anchor=record.integer_or_none("anchor", 0, last),
     )
     record.done()
     return made

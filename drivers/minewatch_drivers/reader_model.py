@@ -40,7 +40,7 @@ class RecordFields:
     """Offsets within a record; None where the reader does not say it.
 
     `battery_bit` and `sos_bit` are bits of the register `flags`. `boot` is the restart in which
-    the reader made the record; `anchor` the antenna of several that heard the badge.
+    the reader made the record.
     """
 
     badge: BadgeWords
@@ -51,7 +51,6 @@ class RecordFields:
     sos_bit: int | None = 1
     time_s: int | None = None
     boot: int | None = None
-    anchor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

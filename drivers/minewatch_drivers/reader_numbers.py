@@ -15,7 +15,7 @@ BOOT_SHIFT = 20
 
 
 class Numbers:
-    """The numbers of one reader. `place` gives each its rising number once."""
+    """The numbers of one reader: `number` makes a record's rise, `is_new` says it once."""
 
     def __init__(self) -> None:
         self._newest: int | None = None
@@ -33,16 +33,19 @@ class Numbers:
             self._base = (self._newest // WRAP + 2) * WRAP
             self._newest = None
 
-    def place(self, sequence: int, boot: int | None = None) -> int | None:
-        """Return the rising number of a record, None for one that was delivered already."""
-        number = self._unwrapped(sequence) if boot is None else self._dated(sequence, boot)
+    def number(self, sequence: int, boot: int | None = None) -> int:
+        """Return the rising number of a record; `boot` is the restart that it says itself."""
+        return self._unwrapped(sequence) if boot is None else self._dated(sequence, boot)
+
+    def is_new(self, number: int) -> bool:
+        """Return whether a number was not delivered lately, and remember it."""
         if number in self._known:
-            return None
+            return False
         self._known.add(number)
         self._order.append(number)
         if len(self._order) > KNOWN_MAX:
             self._known.discard(self._order.popleft())
-        return number
+        return True
 
     def _unwrapped(self, sequence: int) -> int:
         if self._newest is None:

@@ -52,22 +52,23 @@ class QueueScan(ReaderScan):
 
     def _page_read(self, block: tuple[int, ...], first_us: int, now_us: int) -> None:
         size = self._form.record_size
-        self._owed = None
+        shown: dict[int, int] = {}
         for start in range(0, len(block), size):
-            self._record(block[start : start + size], first_us)
+            self._record(block[start : start + size], first_us, shown)
+        self._owed = _first_run(shown)
         if self._owed is not None:
             self.acknowledge_us = now_us + DELIVERED_US
         self._mark = self._outbox.sightings_put
         self._finish(now_us)
 
-    def _record(self, record: tuple[int, ...], first_us: int) -> None:
+    def _record(self, record: tuple[int, ...], first_us: int, shown: dict[int, int]) -> None:
         if is_empty(record):
             return
         heard = read_record(record, self._form.fields, directed=self._site.reader.directed)
         assert heard.sequence is not None
-        self._owed = heard.sequence
-        number = self._numbers.place(heard.sequence, heard.boot)
-        if number is not None:
+        number = self._numbers.number(heard.sequence, heard.boot)
+        shown[number] = heard.sequence
+        if self._numbers.is_new(number):
             self._sight(heard, first_us, number)
 
     def _write(self) -> ReaderWrite | None:
@@ -81,3 +82,17 @@ class QueueScan(ReaderScan):
         self.acknowledge_us = NEVER_US
         if self._more:
             self.due_us = now_us
+
+
+def _first_run(shown: dict[int, int]) -> int | None:
+    """Return the sequence at the end of the lowest unbroken run; `shown` maps number → sequence.
+
+    What lies behind a gap stays: the missing record may stand out of order behind this page, and
+    an acknowledgement drops everything up to it.
+    """
+    if not shown:
+        return None
+    last = min(shown)
+    while last + 1 in shown:
+        last += 1
+    return shown[last]

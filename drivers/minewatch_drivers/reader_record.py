@@ -28,7 +28,6 @@ class Heard(NamedTuple):
     flags: int
     time_s: int | None
     boot: int | None
-    anchor: int | None
 
 
 def is_empty(record: Sequence[int]) -> bool:
@@ -48,7 +47,6 @@ def read_record(record: Sequence[int], fields: RecordFields, *, directed: bool) 
         _flags(record, fields),
         None if fields.time_s is None else _u32(record, fields.time_s),
         None if fields.boot is None else record[fields.boot],
-        None if fields.anchor is None else record[fields.anchor],
     )
 
 

@@ -152,7 +152,7 @@ class ReaderScan(ABC):
     def _lose(self, count: int, first_us: int) -> None:
         """Say that so many reads may be lost for good."""
         for _ in range(count):
-            self._sight(Heard("", None, 0, 0, None, None, None), first_us, None)
+            self._sight(Heard("", None, 0, 0, None, None), first_us, None)
 
     def _say(self, overflow: int | None, quality: Quality, first_us: int) -> None:
         reading = Reading(self._site.reader.id, overflow, quality)

@@ -117,11 +117,10 @@ class BadgeQueue(_Memory):
 
     def acknowledge(self, sequence: int) -> None:
         """Drop all records up to `sequence` and clear the flag; unknown numbers change nothing."""
-        known = [each.sequence for each in self._records]
-        if sequence not in known:
+        if all(each.sequence != sequence for each in self._records):
             return
-        for _ in range(known.index(sequence) + 1):
-            self._records.popleft()
+        kept = [each for each in self._records if 0 < (each.sequence - sequence) & 0xFFFF < 0x8000]
+        self._records = deque(kept)
         self.overflowed = False
 
 

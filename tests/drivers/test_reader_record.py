@@ -83,12 +83,12 @@ def test_numbers_come_once_and_rise_through_wraps(
     numbers = Numbers()
     placed: list[tuple[int, int]] = []
     for position, number in enumerate(order):
-        got = numbers.place(number & 0xFFFF)
-        assert got is not None
+        got = numbers.number(number & 0xFFFF)
+        assert numbers.is_new(got)
         placed.append((number, got))
         if rng.random() < share:
             again = order[rng.randint(max(0, position - reach), position)]
-            assert numbers.place(again & 0xFFFF) is None
+            assert not numbers.is_new(numbers.number(again & 0xFFFF))
     offset = placed[0][1] - placed[0][0]
     assert [got - number for number, got in placed] == [offset] * len(placed)
 
@@ -96,12 +96,10 @@ def test_numbers_come_once_and_rise_through_wraps(
 def test_a_restart_is_no_small_gap() -> None:
     """After a restart every number is new, and so far off that nobody takes it for lost reads."""
     numbers = Numbers()
-    before = [numbers.place(n) for n in (65_533, 65_534, 65_535)]
+    before = [numbers.number(n) for n in (65_533, 65_534, 65_535)]
     numbers.restarted()
-    after = [numbers.place(n) for n in (1, 2, 65_535)]
-    assert None not in before + after
-    assert after[0] is not None
-    assert before[-1] is not None
+    after = [numbers.number(n) for n in (1, 2, 30_000)]
+    assert all(numbers.is_new(number) for number in before + after)
     assert after[0] - before[-1] > 65_536
 
 
@@ -109,18 +107,21 @@ def test_records_dated_by_restart_are_known_in_any_order() -> None:
     """A log of three restarts, played again and again, gives each record its number once."""
     numbers = Numbers()
     log = [(boot, sequence) for boot in (3, 4, 5) for sequence in range(1, 200)]
-    first = [numbers.place(sequence, boot) for boot, sequence in log]
-    assert first == sorted({n for n in first if n is not None})
-    assert [numbers.place(sequence, boot) for boot, sequence in log] == [None] * len(log)
+    first = [numbers.number(sequence, boot) for boot, sequence in log]
+    assert first == sorted(set(first))
+    assert all(numbers.is_new(number) for number in first)
+    again = [numbers.number(sequence, boot) for boot, sequence in log]
+    assert again == first
+    assert not any(numbers.is_new(number) for number in again)
 
 
 def test_what_is_older_than_memory_is_passed_on() -> None:
     """Older records than are remembered go to the core, which knows them and says so."""
     numbers = Numbers()
-    first = numbers.place(1)
-    for number in range(2, KNOWN_MAX + 10):
-        numbers.place(number)
-    assert numbers.place(1) == first
+    for number in range(1, KNOWN_MAX + 10):
+        assert numbers.is_new(numbers.number(number))
+    assert not numbers.is_new(numbers.number(KNOWN_MAX))
+    assert numbers.is_new(numbers.number(1))
 
 
 PEOPLE = resources.files("minewatch_drivers") / "devices" / "people"
