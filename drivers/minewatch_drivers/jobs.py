@@ -128,10 +128,11 @@ class UnitState:
         self._beat: int | None = None
         self._beat_us = 0
 
-    def reset(self) -> None:
-        """Start anew with a new connection; the heartbeat's memory stays."""
-        self.streak = 0
-        self.skip_us = self.hold_us = 0
+    def reset(self, *, failures: bool = True) -> None:
+        """Start anew with a new connection; the heartbeat's memory stays, `failures` perhaps."""
+        if failures:
+            self.streak = self.skip_us = 0
+        self.hold_us = 0
         self.proved = False
         self.owing = None
 

@@ -21,7 +21,7 @@ from minewatch_drivers.exchange import (
     TcpEnvelope,
 )
 from minewatch_drivers.inquiry import Inquiries, Inquiry, InquiryJob, InquiryReply, Tap, Traffic
-from minewatch_drivers.jobs import Job, Outbox, Taken
+from minewatch_drivers.jobs import Job, Outbox, Taken, UnitState
 from minewatch_drivers.load import LoadMeter, WorstReply
 from minewatch_drivers.outputs import Levels
 from minewatch_drivers.rhythm import LineRhythm
@@ -102,6 +102,8 @@ class Line:
         self._worst = WorstReply()
         self._connected = False
         self._reconnect = ""
+        self._soiled = False
+        self._asked: tuple[UnitState | None, UnitState | None] = (None, None)
         self._wanted: tuple[Levels, int] | None = None
         self._urged: tuple[frozenset[str], int] = (frozenset(), 0)
         self._urged_now = self._urged
@@ -135,7 +137,9 @@ class Line:
             self._failures += 1
             self._meter.busy(self._start_us, now_us)
             job.state.why = why
-            job.refuse(now_us, self._first_us, False)
+            again = self._last_failure_unit == job.exchange.unit
+            self._last_failure_unit = job.exchange.unit
+            job.refuse(now_us, self._first_us, again)
         self._is_down(why, now_us)
 
     def feed(self, data: bytes, now_us: int) -> None:
@@ -309,6 +313,8 @@ class Line:
         first_us = job.first_us
         self._first_us = now_us if first_us is None else first_us
         exchange = job.exchange
+        self._soiled = self._envelope.close()
+        self._asked = (job.state, self._asked[0])
         data = self._envelope.open(exchange)
         self._deadline_us = now_us + self._timeout_us
         if self._rtu:
@@ -343,6 +349,9 @@ class Line:
     def _timed_out(self, now_us: int) -> None:
         spoken = self._envelope.close()
         self._violations += spoken
+        if spoken and not self._rtu:
+            self._broken("framing", now_us)
+            return
         self._failed("bad_reply" if spoken else "timeout", now_us, late=True)
 
     def _refused(self, job: Job, code: int, now_us: int) -> None:
@@ -352,13 +361,13 @@ class Line:
         if code in FINAL_REFUSALS or not job.retry(self._first_us):
             job.refuse(now_us, self._first_us, code in BACK_OFF_REFUSALS or job.gate)
 
-    def _failed(self, why: str, now_us: int, *, late: bool = False) -> None:
+    def _failed(self, why: str, now_us: int, *, late: bool = False, final: bool = False) -> None:
         """End the exchange without an answer: retry later or give up, and keep silent (RTU)."""
         job = self._job
         assert job is not None
         self._over(job, why, now_us)
         self._keep_silent(job, now_us)
-        if not job.retry(self._first_us):
+        if final or not job.retry(self._first_us):
             job.refuse(now_us, self._first_us, True)
         self._mute += late and not isinstance(job, InquiryJob)
         if self._mute >= MUTE_FAILURES:
@@ -397,11 +406,20 @@ class Line:
             self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
 
     def _broken(self, why: str, now_us: int) -> None:
-        """The stream is lost: a flood, or no frames any more."""
+        """The stream is lost: a flood, or no frames any more; its culprit must not starve others.
+
+        Bytes from before a question are not the fault of the unit that is asked now.
+        """
         self._violations += 1
-        if self._job is not None:
-            self._failed(why, now_us)
+        culprit: UnitState | None = None
+        if self._job is None:
+            culprit = self._asked[0]
+        else:
+            culprit = self._asked[1] if self._soiled else None
+            self._failed(why, now_us, final=self._reopens and culprit is None)
         if self._reopens:
+            if culprit is not None:
+                culprit.failed(now_us, self.bus.scan_ms * 1000)
             self._reconnect = why
             self._is_down(why, now_us)
         else:

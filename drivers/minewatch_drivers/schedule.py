@@ -24,6 +24,9 @@ ACKNOWLEDGE_WAIT_US = 50_000
 OVERDUE_US = 4_000_000
 """A line that noise keeps from asking for this long has no values."""
 
+BRIEF_US = 1_500_000
+"""A line that was away for less keeps the phases of its scans and what it knows of dead units."""
+
 NEVER_US = 1 << 62
 
 
@@ -65,8 +68,10 @@ class Schedule:
         its own, and keeps that phase: otherwise all of a line, and all lines of a house, would be
         asked in one burst every period and wait for each other.
         """
+        brief = self._ready_us > 0 and now_us - self._ready_us < BRIEF_US
+        alive = brief and any(not state.streak for state in self._by_unit.values())
         for state in self._by_unit.values():
-            state.reset()
+            state.reset(failures=not alive)
         for unit in self._units:
             unit.whole()
         gates = {id(unit.state): unit.gate for unit in self._units if unit.gate is not None}
@@ -77,11 +82,12 @@ class Schedule:
         scans: list[Poll | ReaderScan | SettingsScan] = [*polls, *self._readers]
         for place, scan in enumerate(scans, 1):
             since_us = int(scan.period_us * (len(scans) - place + self._share)) // len(scans)
+            due_us = scan.due_us if brief else now_us - since_us
             if isinstance(scan, Poll):
-                scan.begin(now_us - since_us)
+                scan.begin(due_us)
             else:
                 scan.reset(now_us)
-                scan.due_us = now_us - since_us
+                scan.due_us = due_us
         for bank in self._banks:
             bank.reset(now_us)
         self._urgency.renew(now_us)

@@ -18,6 +18,9 @@ from minewatch_drivers.lines import ByteLine
 CONNECT_LIMIT_US = 3_000_000
 """A connection that does not stand by then is given up, name lookup included."""
 
+AGAIN_US = 20_000
+"""The least wait before a connection that brought answers is opened again."""
+
 RECEIVE_MAX = 4096
 """Bytes taken from one socket before the others have their turn."""
 
@@ -48,6 +51,7 @@ class TcpRunner:
         self._hub: Hub | None = None
         self._socket: socket.socket | None = None
         self._open = False
+        self._opened_us = 0
         self._unsent = b""
         self._targets: list[_Target] = []
         self._lookup: asyncio.Task[None] | None = None
@@ -198,6 +202,7 @@ class TcpRunner:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._hub.rewatch(made.fileno(), READ)
         self._open = True
+        self._opened_us = now_us
         self._targets = []
         self._step_us = NEVER_US
         self._line.connected(now_us)
@@ -216,9 +221,12 @@ class TcpRunner:
             return
         self._drop(self._hub)
         self._line.lost(now_us, why)
+        wait_us = int(self._back_off_s(self._failures) * 1e6)
         if self._line.answered_since_open:
+            # Once a second at most, and at once after a connection that has stood for longer.
             self._failures = 0
-        self._step_us = now_us + int(self._back_off_s(self._failures) * 1e6)
+            wait_us = max(AGAIN_US, self._opened_us + int(self._back_off_s(0) * 1e6) - now_us)
+        self._step_us = now_us + wait_us
         self._failures += 1
         self._turn(now_us)
 
