@@ -18,6 +18,7 @@ from minewatch_sim.proxy import WIRE, Counts, Proxy
 START_US = 1_000_000
 TURNAROUND_US = 2_000
 TRAVEL_US = 200
+AGAIN_US = 20_000
 
 Respond = Callable[[Request, int], bytes | None]
 """What answers: a question and the time → the reply PDU, None for silence."""
@@ -26,7 +27,8 @@ Respond = Callable[[Request, int], bytes | None]
 class VirtualLine:
     """Runs `line` against `respond`, through a proxy with `faults`.
 
-    `heard` is called with each sample and the time at which it was taken.
+    `heard` is called with each sample and the time at which it was taken. A connection is opened
+    as the runner for sockets does it: once in `reopen_us` at most, at once where it stood longer.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class VirtualLine:
         faults: Faults,
         heard: Callable[[Sample, int], None],
         *,
-        reopen_us: int = 10_000,
+        reopen_us: int = 1_000_000,
     ) -> None:
         address = parse_address(line.bus.url)
         self.line = line
@@ -101,7 +103,7 @@ class VirtualLine:
     def _close(self, why: str) -> None:
         self._up = False
         self._heap.clear()
-        self._open_us = self.now_us + self._reopen_us
+        self._open_us = max(self.now_us + AGAIN_US, self.opened[-1] + self._reopen_us)
         self.line.lost(self.now_us, why)
         self._collect()
 
