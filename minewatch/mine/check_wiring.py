@@ -13,6 +13,7 @@ from minewatch_drivers.files_dialect import MODELS
 from minewatch_drivers.serial_model import Says
 
 from minewatch.mine.check_certified import is_files
+from minewatch.mine.check_readers import check_mouths
 from minewatch.mine.fault import Faults
 from minewatch.mine.schema import DeviceTable, MqttTable, OutputTable, PointTable, ReaderTable
 from minewatch.mine.shape import Row, Shaped
@@ -35,6 +36,7 @@ def check(shaped: Shaped, faults: Faults) -> None:
         _output(output, models, faults)
     for reader in shaped.readers:
         _reader(reader, models, faults)
+    check_mouths(shaped, models, faults)
     _signals_once(shaped, faults)
 
 
