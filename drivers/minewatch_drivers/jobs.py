@@ -312,12 +312,12 @@ class Poll:
         """
         why = self.state.why
         refused = why.startswith("exception_")
+        if why in SIZE_REFUSALS:
+            self.state.heard()
+            if self._keeper.divide(self, now_us):
+                return
         if unit_dead:
             self.state.failed(now_us, self.normal_us)
-        elif refused:
-            self.state.heard()
-            if why in SIZE_REFUSALS and self._keeper.divide(self, now_us):
-                return
         if refused and not self.gate:
             self.code = why
             self._keeper.said(self, why)

@@ -98,7 +98,8 @@ def parts_of(
     """Return the blocks that read the points of a refused `block` in smaller questions.
 
     Two halves where it reads several points; one question without anything that rides along where
-    it reads one; nothing where it cannot be smaller. `points` are all points of the device.
+    it reads one, or the identity; nothing where it cannot be smaller. `points` are all points of
+    the device.
     """
     planner = _Planner(device, model, points)
     spans = sorted(planner.span(point) for point in points if point.id in block.points)
@@ -109,6 +110,8 @@ def parts_of(
         )
     if spans and block.count > spans[0].last - spans[0].first + 1:
         return (planner.block(spans, block.scan_ms, bare=True),)
+    if not spans and block.sentinel is not None and block.count > 1 and model.sentinel:
+        return (planner.mark(model.sentinel, bare=True),)
     return ()
 
 
@@ -119,7 +122,8 @@ def identity_block(device: Device, model: DeviceModel) -> Block | None:
 
 def heartbeat_block(device: Device, model: DeviceModel) -> Block | None:
     """Return the question for the heartbeat alone, None for a device without one."""
-    return None if model.heartbeat is None else _Planner(device, model, ()).mark(model.heartbeat)
+    beats = model.heartbeat
+    return None if beats is None else _Planner(device, model, ()).mark(beats, bare=True)
 
 
 def read_exchange(unit: int, table: Table, address: int, count: int, stride: int = 1) -> Exchange:
@@ -201,10 +205,12 @@ class _Planner:
             first, last = self._with_marks(table, first, last)
         return self._made(table, first, last, [span.name for span in spans], every_ms)
 
-    def mark(self, mark: Sentinel | Heartbeat) -> Block:
+    def mark(self, mark: Sentinel | Heartbeat, *, bare: bool = False) -> Block:
         """Return the question for identity or heartbeat, with the other where it is near."""
         at = mark.at
-        first, last = self._with_marks(at.table, at.address, at.address)
+        first = last = at.address
+        if not bare:
+            first, last = self._with_marks(at.table, first, last)
         return self._made(at.table, first, last, (), 0)
 
     def _with_marks(self, table: Table, first: int, last: int) -> tuple[int, int]:

@@ -110,6 +110,9 @@ class Unit:
         fresh = [self._poll(block) for block in blocks]
         self.polls.remove(poll)
         self.polls += fresh
+        if poll is self.gate:
+            (self.gate,) = fresh
+            self.gate.gate = True
         identity = identity_block(self._device, self._model)
         if self.gate is None and identity and any(p.block.sentinel is None for p in fresh):
             self.gate = self._gate(identity)
