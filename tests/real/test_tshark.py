@@ -109,7 +109,7 @@ async def traffic_of(bus_id: str) -> tuple[list[Traffic], bool]:
 
 
 def joined(traffic: list[Traffic]) -> list[Traffic]:
-    """Make one piece of each serial answer, which comes in parts: tshark joins parts on TCP alone."""
+    """Make one piece of each serial answer: tshark joins the parts on TCP alone."""
     whole: list[Traffic] = []
     for piece in traffic:
         if whole and not piece.sent and not whole[-1].sent:
