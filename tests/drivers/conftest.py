@@ -300,6 +300,7 @@ def kit() -> SimpleNamespace:
     """Everything above, for tests that cannot import their neighbours."""
     return SimpleNamespace(
         Slave=Slave,
+        TWO_BLOCKS=TWO_BLOCKS,
         Virtual=Virtual,
         allowed=allowed,
         bare_mine=bare_mine,
@@ -307,6 +308,7 @@ def kit() -> SimpleNamespace:
         output=output,
         truth=truth,
         wrong=wrong,
+        campaign=load_neighbour("campaign"),
         peers=load_neighbour("peers"),
         twists=load_neighbour("twists").TWISTS,
         units={f"{n}_{s}": (n, a) for n in range(1, 20) for s, a in (("near", 0), ("far", 100))},
