@@ -11,7 +11,7 @@ from minewatch_sim.faults import Fault
 from minewatch_sim.modbus_server import Request
 
 REMEMBERED = 16
-WRITE_COIL = 5
+WRITE_COIL, WRITE_COILS = 5, 15
 READS = frozenset({1, 2, 3, 4})
 
 
@@ -28,7 +28,7 @@ class SecondMaster:
         function = request.pdu[0] if request.pdu else 0
         if function in READS:
             self._reads.append(request)
-        elif function == WRITE_COIL and len(request.pdu) == 5:
+        elif function in (WRITE_COIL, WRITE_COILS) and len(request.pdu) >= 5:
             self._write = request
 
     def question(self, fault: Fault) -> Request | None:
@@ -37,6 +37,13 @@ class SecondMaster:
             return self._rng.choice(self._reads) if self._reads else None
         if self._write is None:
             return None
-        pdu = self._write.pdu
-        opposite = b"\x00\x00" if pdu[3] else b"\xff\x00"
-        return Request(self._write.unit, pdu[:3] + opposite, self._write.tid)
+        return Request(self._write.unit, _opposite(self._write.pdu), self._write.tid)
+
+
+def _opposite(pdu: bytes) -> bytes:
+    """Return the question that sets the same coils the other way round."""
+    if pdu[0] == WRITE_COIL:
+        return pdu[:3] + (b"\x00\x00" if pdu[3] else b"\xff\x00")
+    count = pdu[3] << 8 | pdu[4]
+    bits = ~int.from_bytes(pdu[6:], "little") & (1 << count) - 1
+    return pdu[:6] + bits.to_bytes(len(pdu) - 6, "little")

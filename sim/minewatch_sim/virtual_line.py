@@ -79,6 +79,11 @@ class VirtualLine:
             self._collect()
             self._move(min(turn.wake_us, until_us))
 
+    def pull(self) -> None:
+        """Break the connection or pull the adapter now."""
+        if self._up:
+            self._close("broken")
+
     def _follow(self) -> None:
         """Open what is closed once it is time, as far as the fault of the day allows."""
         if self._up or self.now_us < self._open_us:

@@ -5,12 +5,12 @@ so that any answer which reaches another question, or the same one later, is see
 counts what met the fault; one that never met it proves nothing and says so.
 """
 
+import itertools
 import random
-import statistics
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minewatch_drivers.lines import open_line
 from minewatch_sim.faults import Fault, Faults
@@ -22,6 +22,16 @@ from minewatch.model.image import Sample
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Mode, Point
 from minewatch.model.quality import Quality
+
+FRAMES = (
+    "mute", "late", "drop", "duplicated", "one_behind", "split", "halves", "truncated",
+    "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "zero_transaction",
+    "noise", "noise_after", "corrupt", "mangled", "echo", "flood", "exception", "second_master",
+)  # fmt: skip
+"""What can happen to an answer. A forged value is none of them: nothing on a wire shows it."""
+
+DELAY_MAX = {"duplicated": 1.0, "split": 1.0}
+"""Timeouts that an answer is late at most; beyond 3 in all no line without identity can tell."""
 
 STEP_US = 5_000
 TIMEOUT_MS = 60
@@ -188,8 +198,8 @@ class Campaign:
         self.end()
 
     def begin(self) -> None:
-        """Switch the fault on, 0 to 2.9 timeouts late where it is one of time."""
-        delay_ms = round(TIMEOUT_MS * self.rng.uniform(0.0, 2.9))
+        """Switch the fault on, with a new delay where it is one of time."""
+        delay_ms = round(TIMEOUT_MS * self.rng.uniform(0.0, DELAY_MAX.get(self.kind, 2.9)))
         for target in self.targets:
             self.faults.on(target, self.kind, self.share, delay_ms, self.rng.choice((1, 2, 4, 6)))
 
@@ -203,9 +213,7 @@ class Campaign:
         ended_us = self.virtual.now_us
         self.judge.last_good_ms.clear()
         wanted = self.units * len(SIGNALS)
-        self.virtual.run(
-            ended_us + limit_ms * 1000, lambda: len(self.judge.last_good_ms) == wanted
-        )
+        self.virtual.run(ended_us + limit_ms * 1000, lambda: len(self.judge.last_good_ms) == wanted)
         back = len(self.judge.last_good_ms) == wanted
         return (self.virtual.now_us - ended_us) // 1000 if back else limit_ms
 
@@ -219,10 +227,14 @@ class Campaign:
         )  # fmt: skip
 
 
-def shares(steps: list[int], period_ms: int) -> tuple[float, float]:
-    """Return median and largest deviation of steps from their period, as shares of it."""
-    off = sorted(abs(step - period_ms) / period_ms for step in steps)
-    return (statistics.median(off), off[-1]) if off else (1.0, 1.0)
+def steps_off(judge: Judge, units: range, after_ms: int, period_ms: int) -> list[float]:
+    """Return by which share of its period each step between GOOD values of `units` is off."""
+    found = []
+    for point, times in judge.times_ms.items():
+        if int(point.split("_")[0]) in units:
+            kept = [each for each in times if each > after_ms]
+            found += [abs(b - a - period_ms) / period_ms for a, b in itertools.pairwise(kept)]
+    return sorted(found)
 
 
 __all__ = ["START_US", "Campaign", "Fault", "Judge", "unit_target"]

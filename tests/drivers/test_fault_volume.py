@@ -1,133 +1,192 @@
-"""The fault catalogue by number of lies: every split, stray calls, calm neighbours, nightly volume.
+"""The catalogue's wire faults by volume: right or nothing, neighbours on time, back by itself.
 
-`test_byzantine` counts questions on a line with a lying unit; here each counted read is a lie.
+Virtual wires, lines from `open_line`, the simulator's proxy between them. `make test` runs a part,
+`make nightly` 100 000 reads of each kind; both print what they counted, and a campaign that never
+met its fault fails.
 """
 
 import itertools
-import random
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers.line import Line
+from minewatch_drivers import device_file
 
 from minewatch.model.quality import Quality
 
-LIES = 10_000
-URLS = {
-    "tcp": "tcp://127.0.0.1:1502",
-    "rtu": "rtu:///dev/ttyTEST?baud=9600&parity=E",
-    "rtu+tcp": "rtu+tcp://127.0.0.1:1502?baud=19200",
-}
-KINDS = ("mute", "late", "one_behind", "wrong_unit", "wrong_function", "wrong_count", "split",
-         "damaged", "exceptions")  # fmt: skip
-OWN = {
-    "tcp": ("wrong_transaction", "zero_transaction", "twice"),
-    "rtu": ("noise",),
-    "rtu+tcp": ("noise",),
-}
-TABLE = [(transport, kind) for transport in URLS for kind in (*KINDS, *OWN[transport])]
-TIMEOUT_US = 60_000
+READS, READS_NIGHTLY = 1_500, 100_000
+RECOVERY_MS = 6_000
+"""Back-off of a dead unit (5 s at most), its scan, and one retry."""
+
+TRANSPORTS = ("tcp", "rtu", "rtu+tcp")
+KINDS = (
+    "mute", "late", "drop", "duplicated", "one_behind", "split", "halves", "truncated",
+    "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "zero_transaction",
+    "noise", "noise_after", "corrupt", "mangled", "echo", "flood", "exception", "second_master",
+)  # fmt: skip
+TABLE = [(transport, kind) for transport in TRANSPORTS for kind in KINDS]
+NEED_IDENTITY = {"duplicated", "one_behind"}
+"""Faults that only an identity register, and blocks of unequal size, can show on a serial line."""
+
+JAMS = {"flood"}
+"""Faults that fill a serial wire: nobody can be asked meanwhile."""
+
+SERIAL_SCAN_MS = 5_000
 
 
-def virtual_line(kit: SimpleNamespace, transport: str, units: int = 2, scan_ms: int = 100) -> Any:
-    """Return a line on a virtual wire; unit 1 lies once a twist is set."""
-    mine = kit.one_bus(URLS[transport], units=units, scan_ms=scan_ms, timeout_ms=60)
-    slave = kit.Slave(rtu=transport != "tcp", timeout_us=TIMEOUT_US)
-    return kit.Virtual(Line(mine, mine.buses[0], writes=False), slave)
+@pytest.fixture
+def war(kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The campaign's makers, with their device files known."""
+    campaign: ModuleType = kit.campaign
+    made = {name: device_file.parse(name, "test", text) for name, text in campaign.MODELS.items()}
+    real = device_file.load
+    monkeypatch.setattr(device_file, "load", lambda name: made.get(name) or real(name))
+    return campaign
 
 
-def counted(twist: Any, lies: list[int]) -> Any:
-    """Return `twist` that counts in `lies[0]` how often it lied."""
+def fight(war: ModuleType, transport: str, kind: str, reads: int, seed: int) -> Any:
+    """Run one campaign and return its counts; a value in the wrong place fails it here."""
+    named = kind in NEED_IDENTITY and transport != "tcp"
+    share = 1.0 if kind == "one_behind" else 0.4
+    campaign = war.Campaign(
+        transport, kind, seed=seed, share=share, model="named" if named else "stamped"
+    )
+    campaign.suffer(reads)
+    result = campaign.result(campaign.recover())
+    sys.stdout.write(f"\ncampaign seed={seed} {result}\n")
+    assert campaign.judge.wrong == [], f"seed {seed}"
+    return result
 
-    def lie(slave: Any, envelope: Any, pdu: bytes) -> Any:
-        lies[0] += 1
-        return twist(slave, envelope, pdu)
 
-    return lie
+def judge(result: Any, reads: int) -> None:
+    """Hold the counts of a campaign against what is promised."""
+    share = 1.0 if result.kind == "one_behind" else 0.4
+    assert result.reads >= reads
+    assert result.met >= 0.8 * share * reads
+    assert result.short_gaps == 0
+    assert result.recovery_ms <= RECOVERY_MS
+    if share < 1:
+        assert result.good > reads / 3
+
+
+@pytest.mark.parametrize(("transport", "kind"), TABLE)
+def test_no_wrong_value_under_any_fault(war: ModuleType, transport: str, kind: str) -> None:
+    """Whatever happens to two answers in five, each value is its register's, and all come back."""
+    judge(fight(war, transport, kind, READS, seed=1), READS)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(("transport", "kind"), TABLE)
-def test_ten_thousand_lies_of_each_kind_give_no_wrong_value(
-    kit: SimpleNamespace, transport: str, kind: str
+def test_no_wrong_value_in_a_hundred_thousand_reads(
+    war: ModuleType, transport: str, kind: str
 ) -> None:
-    """10 000 twisted answers, honest ones between them: 0 values that no register held."""
-    virtual, lies, good, seen = virtual_line(kit, transport), [0], 0, 0
-    virtual.slave.twist = counted(kit.twists[kind], lies)
-    while lies[0] < LIES:
-        virtual.run(virtual.now_us + 60_000_000)
-        assert kit.wrong(virtual.samples, virtual.taken_us, kit.units) == []
-        seen += len(virtual.samples)
-        good += sum(r.quality is Quality.GOOD for s in virtual.samples for r in s.readings)
-        for kept in (virtual.samples, virtual.taken_us, virtual.sent):
-            kept.clear()
-
-    assert virtual.short_gaps == 0
-    assert good > seen / 4
+    """The full volume: 100 000 reads of every kind on every transport, 0 wrong values."""
+    judge(fight(war, transport, kind, READS_NIGHTLY, seed=2), READS_NIGHTLY)
 
 
-@pytest.mark.parametrize("transport", list(URLS))
-@pytest.mark.parametrize("pause_share", [0.0, 0.5, 1.1, 1.9, 2.9])
+@pytest.mark.parametrize(("transport", "kind"), TABLE)
+def test_healthy_neighbours_keep_their_period(war: ModuleType, transport: str, kind: str) -> None:
+    """One unit of three always hit: the others' periods are off by less than a tenth.
+
+    On TCP at a scan of 1 s, on a shared serial line at 5 s: there each failure costs timeout and
+    silence. A flood fills a serial wire, and what it leaves is 0 wrong values.
+    """
+    serial = transport != "tcp"
+    scan_ms = SERIAL_SCAN_MS if serial else 1_000
+    campaign = war.Campaign(
+        transport, kind, share=1.0, targets=(war.unit_target(1),), scan_ms=scan_ms,
+        model="named" if kind in NEED_IDENTITY else "stamped",
+    )  # fmt: skip
+    campaign.virtual.run(3 * scan_ms * 1000)
+    campaign.judge.record = True
+    for _ in range(12):
+        campaign.begin()
+        campaign.virtual.run(campaign.virtual.now_us + 5 * scan_ms * 1000)
+
+    off = war.steps_off(campaign.judge, range(2, 4), 5 * scan_ms, scan_ms)
+    assert campaign.faults.struck[kind] >= 10
+    assert campaign.judge.wrong == []
+    if not (serial and kind in JAMS):
+        assert len(off) >= 4 * 50
+        assert off[-1] < 0.1
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.1, 1.9, 2.9])
 def test_a_reply_split_at_every_byte_gives_right_or_nothing(
-    kit: SimpleNamespace, transport: str, pause_share: float
+    war: ModuleType, transport: str, share: float
 ) -> None:
     """Fault 6: both halves at each place, the second before, at and after the timeout."""
-    virtual, places = virtual_line(kit, transport), itertools.count()
+    campaign = war.Campaign(transport, "halves")
     cuts: set[int] = set()
+    carry = campaign.virtual.proxy.faults.spoil
 
-    def split(slave: Any, envelope: Any, pdu: bytes) -> Any:
-        data = slave.wrap(envelope.tag, envelope.unit, pdu)
-        at = 1 + next(places) % (len(data) - 1)
-        cuts.add(at)
-        second_us = slave.delay_us + int(TIMEOUT_US * pause_share)
-        return [(slave.delay_us, data[:at]), (second_us, data[at:])]
+    def spoil(*arguments: Any) -> Any:
+        timed = carry(*arguments)
+        if len(timed) == 2:
+            cuts.add(len(timed[0][1]))
+        return timed
 
-    virtual.slave.twist = split
-    virtual.run(1 << 60, questions=600)
+    campaign.faults.spoil = spoil
+    campaign.faults.on("wire", "halves", 1.0, round(war.TIMEOUT_MS * share))
+    campaign.virtual.run(1 << 60, lambda: campaign.virtual.counts.questions >= 400)
 
-    size = len(virtual.slave.wrap(1, 1, bytes((4, 2, 0, 0))))
-    assert cuts == set(range(1, size))
-    assert kit.wrong(virtual.samples, virtual.taken_us, kit.units) == []
-    assert virtual.short_gaps == 0
-    assert any(r.quality is Quality.GOOD for s in virtual.samples for r in s.readings)
+    assert cuts == set(range(1, 13 if transport == "tcp" else 9))
+    assert campaign.judge.wrong == []
+    assert campaign.virtual.short_gaps == 0
 
 
-@pytest.mark.parametrize("transport", list(URLS))
-def test_calls_at_random_moments_disturb_no_exchange(kit: SimpleNamespace, transport: str) -> None:
-    """Fault 4: 10 000 kicks, takes and urges in the middle of exchanges: no value moves over."""
-    virtual, rng, calls = virtual_line(kit, transport), random.Random(4), 0
-    virtual.slave.twist = kit.twists["late"]
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("kind", ["accept_then_close", "reboot", "unplugged"])
+def test_lost_connections_leave_no_value_and_come_back(
+    war: ModuleType, transport: str, kind: str
+) -> None:
+    """Ten outages of 8 s: no GOOD value is asked in one, and all are back within the limit."""
+    campaign = war.Campaign(transport, kind)
+    campaign.recover()
+    for _ in range(10):
+        began_us = campaign.virtual.now_us
+        campaign.begin()
+        before = campaign.judge.qualities[Quality.GOOD]
+        campaign.virtual.pull()
+        campaign.virtual.run(began_us + 8_000_000)
+        assert campaign.judge.qualities[Quality.GOOD] == before
+        campaign.end()
+        assert campaign.recover() <= RECOVERY_MS
+    assert campaign.judge.wrong == []
+    assert campaign.judge.qualities[Quality.COMM_FAULT] >= 10
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_no_caller_can_cut_an_exchange_short(war: ModuleType, transport: str) -> None:
+    """Fault 4: 10 000 calls in the middle of exchanges; each question still has its own end.
+
+    There is no call to cancel one: nothing that a caller can do makes the line ask again before
+    the answer is there or its time is over.
+    """
+    campaign = war.Campaign(transport, "late", units=2)
+    campaign.faults.on("wire", "late", 0.3, round(1.2 * war.TIMEOUT_MS))
+    line, virtual, rng = campaign.line, campaign.virtual, campaign.rng
+    line.tap(True)
+    traffic: list[Any] = []
+    calls = 0
     while calls < 10_000:
         virtual.run(virtual.now_us + rng.randrange(500, 30_000))
-        job = virtual.line._job
         for _ in range(rng.randrange(1, 4)):
-            virtual.line.urge({"1_near", "2_far"} if rng.random() < 0.5 else (), 100)
-            if job is not None:
-                turn = virtual.line.poll(virtual.now_us)
-                assert turn.send is None or virtual.line._job is not job
-                if turn.send is not None:
-                    virtual._send(turn.send)
-            virtual._collect()
+            line.urge({"1_near", "2_far"} if rng.random() < 0.5 else (), 100)
+            line.want({}, virtual.now_us)
+            line.status()
+            for sample in line.take().samples:
+                campaign.judge.hear(sample, virtual.now_us)
             calls += 1
+        traffic += line.tapped()
 
-    assert kit.wrong(virtual.samples, virtual.taken_us, kit.units) == []
+    asked = [place for place, each in enumerate(traffic) if each.sent]
+    for one, next_one in itertools.pairwise(asked):
+        heard = next_one - one > 1
+        assert heard or traffic[next_one].t_us - traffic[one].t_us >= war.TIMEOUT_MS * 1000
+    assert len(asked) > 500
+    assert line.tap_dropped == 0
+    assert campaign.judge.wrong == []
     assert virtual.short_gaps == 0
-    assert len(virtual.samples) > 1_000
-
-
-@pytest.mark.parametrize("kind", ["mute", "one_behind", "wrong_unit", "exceptions"])
-def test_on_tcp_neighbours_of_a_liar_keep_their_pace(kit: SimpleNamespace, kind: str) -> None:
-    """Fault 1: the others' scan of 1 s moves by less than a tenth once the liar is known."""
-    virtual = virtual_line(kit, "tcp", units=3, scan_ms=1000)
-    virtual.slave.twist, virtual.slave.share = kit.twists[kind], 1.0
-
-    virtual.run(121_000_000)
-
-    for unit in ("d2", "d3"):
-        times = [s.sampled_ms for s in virtual.samples
-                 if s.device == unit and s.readings[0].point.endswith("_near")]  # fmt: skip
-        steps = [b - a for a, b in itertools.pairwise(t for t in times if t > 5_000)]
-        assert len(steps) >= 100
-        late = sum(abs(step - 1000) >= 100 for step in steps)
-        assert late == 0, (kind, unit, late, max(steps))
