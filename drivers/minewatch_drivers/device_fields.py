@@ -11,14 +11,23 @@ REGISTERS_MAX = 125
 """Registers that one question of the protocol can ask for."""
 
 
-class DeviceFileError(ValueError):
-    """A device file is wrong: `file`, `key` (dotted) and `why`."""
+OTHER = "does_not_fit"
 
-    def __init__(self, file: str, key: str, why: str) -> None:
+
+class DeviceFileError(ValueError):
+    """A device file is wrong: `file`, `key` (dotted), `why` in English, and a code for other words.
+
+    `code` is a key of `device_fault` in the message catalogue, `fields` fill its sentence; what
+    has no code of its own is `does_not_fit` and shows `why`.
+    """
+
+    def __init__(self, file: str, key: str, why: str, code: str = OTHER, **fields: object) -> None:
         super().__init__(f"{file}: {key}: {why}" if key else f"{file}: {why}")
         self.file = file
         self.key = key
         self.why = why
+        self.code = code
+        self.fields = {name: str(value) for name, value in fields.items()}
 
 
 class Fields:
@@ -30,9 +39,10 @@ class Fields:
         self.raw = raw
         self._asked: set[str] = set()
 
-    def wrong(self, key: str, why: str) -> DeviceFileError:
+    def wrong(self, key: str, why: str, code: str = OTHER, **fields: object) -> DeviceFileError:
         """Return the error for `key`, ready to be raised."""
-        return DeviceFileError(self.file, f"{self.path}.{key}" if self.path else key, why)
+        path = f"{self.path}.{key}" if self.path else key
+        return DeviceFileError(self.file, path, why, code, **fields)
 
     def done(self) -> None:
         """Refuse keys that were never asked for."""
@@ -41,20 +51,23 @@ class Fields:
                 known = ", ".join(sorted(self._asked))
                 near = get_close_matches(key, self._asked, n=1)
                 hint = f"did you mean {near[0]}? " if near else ""
-                raise self.wrong(key, f"unknown key; {hint}known here: {known}")
+                why = f"unknown key; {hint}known here: {known}"
+                raise self.wrong(
+                    key, why, "unknown_key", known=known, near=near[0] if near else "-"
+                )
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return a text; without a default it must stand there and not be empty."""
         value = self._get(key, default)
         if not isinstance(value, str) or (not value and default is None):
-            raise self.wrong(key, "must be text")
+            raise self.wrong(key, "must be text", "not_text")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of texts, empty where the key is absent."""
         value = self._get(key, [])
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise self.wrong(key, "must be a list of texts")
+            raise self.wrong(key, "must be a list of texts", "not_texts")
         return tuple(value)
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:
@@ -63,14 +76,16 @@ class Fields:
         if value == default and default is not None:
             return default
         if not isinstance(value, str) or value not in tuple(allowed):
-            raise self.wrong(key, f"{value!r} is not one of {', '.join(allowed)}")
+            known = ", ".join(allowed)
+            why = f"{value!r} is not one of {known}"
+            raise self.wrong(key, why, "not_one_of", got=value, known=known)
         return str(value)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Return a boolean."""
         value = self._get(key, default)
         if not isinstance(value, bool):
-            raise self.wrong(key, "must be true or false")
+            raise self.wrong(key, "must be true or false", "not_flag")
         return value
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
@@ -85,13 +100,15 @@ class Fields:
     def between(self, key: str, value: Any, low: int, high: int) -> int:
         """Return `value` if it is an integer within low..high."""
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.wrong(key, f"{value!r} is not an integer from {low} to {high}")
+            why = f"{value!r} is not an integer from {low} to {high}"
+            raise self.wrong(key, why, "not_integer", got=value, low=low, high=high)
         return value
 
     def number(self, key: str, low: int, high: int) -> int:
         """Return a key that is itself an integer (TOML keys are text)."""
         if not key.isascii() or not key.isdigit() or len(key) > 10:
-            raise self.wrong(key, f"the key must be an integer from {low} to {high}")
+            why = f"the key must be an integer from {low} to {high}"
+            raise self.wrong(key, why, "not_integer", got=key, low=low, high=high)
         return self.between(key, int(key), low, high)
 
     @overload
@@ -102,14 +119,15 @@ class Fields:
         """Return a decimal written as text, exactly; without a default it must stand there."""
         value = self._get(key, default, absent_ok=True)
         if value == "" and default == "":
-            raise self.wrong(key, "is missing")
+            raise self.wrong(key, "is missing", "missing")
         return None if value is None else self.as_decimal(key, value)
 
     def as_decimal(self, key: str, value: Any) -> Fraction:
         """Return `value` if it is a plain decimal text such as "-0.25"."""
         digits = value.removeprefix("-").replace(".", "", 1) if isinstance(value, str) else ""
         if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
-            raise self.wrong(key, f"{value!r} is not a decimal written as text")
+            why = f"{value!r} is not a decimal written as text"
+            raise self.wrong(key, why, "not_decimal", got=value)
         return Fraction(value)
 
     def ranges(self, key: str) -> tuple[tuple[int, int], ...]:
@@ -128,7 +146,8 @@ class Fields:
         if not isinstance(value, list) or not all(
             isinstance(row, list) and len(row) == width for row in value
         ):
-            raise self.wrong(key, f"must be a list of rows of {width}")
+            why = f"must be a list of rows of {width}"
+            raise self.wrong(key, why, "not_rows", width=width)
         return value
 
     def integers(self, key: str) -> tuple[Any, ...]:
@@ -150,7 +169,7 @@ class Fields:
         try:
             return bytes.fromhex(self.text(key))
         except ValueError as error:
-            raise self.wrong(key, "must be bytes in hexadecimal") from error
+            raise self.wrong(key, "must be bytes in hexadecimal", "not_hex") from error
 
     def pairs(self, key: str) -> Iterator[tuple[str, Any]]:
         """Yield the items of a table, none where it is absent."""
@@ -169,7 +188,7 @@ class Fields:
         """Yield (name, fields) of each table within a table, none where it is absent."""
         for name, value in self._table(key, {}).items():
             if not isinstance(value, dict):
-                raise self.wrong(f"{key}.{name}", "must be a table")
+                raise self.wrong(f"{key}.{name}", "must be a table", "not_table")
             yield name, self._fields(f"{key}.{name}", value)
 
     def list_of_tables(self, key: str) -> Iterator["Fields"]:
@@ -186,7 +205,7 @@ class Fields:
     def _table(self, key: str, default: dict[str, Any] | None) -> dict[str, Any]:
         value = self._get(key, default)
         if not isinstance(value, dict):
-            raise self.wrong(key, "must be a table")
+            raise self.wrong(key, "must be a table", "not_table")
         return value
 
     def _get(self, key: str, default: Any, *, absent_ok: bool = False) -> Any:
@@ -194,6 +213,6 @@ class Fields:
         value = self.raw.get(key, _ABSENT)
         if value is _ABSENT:
             if default is None and not absent_ok:
-                raise self.wrong(key, "is missing")
+                raise self.wrong(key, "is missing", "missing")
             return default
         return value

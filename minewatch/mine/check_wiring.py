@@ -112,7 +112,10 @@ def _model(row: Row[DeviceTable], faults: Faults) -> DeviceModel | None:
     try:
         return load(name)
     except DeviceFileError as error:
-        faults.add(row.where, "model", "bad_model", got=name, detail=error)
+        faults.add(
+            row.where, "model", "bad_model", model=name, file=error.file, at=error.key or "-",
+            reason=f"@device_fault.{error.code}", english=error.why, **error.fields,
+        )  # fmt: skip
         return None
 
 

@@ -39,7 +39,7 @@ class Fault:
         fields = {"key": self.key}
         for name, value in self.fields.items():
             word = value[1:] if value.startswith("@") else ""
-            fields[name] = catalogue.say(word) if word in catalogue else value
+            fields[name] = catalogue.say(word, **self.fields) if word in catalogue else value
         what, why, todo = (
             catalogue.say(f"config_fault.{self.code}.{part}", **fields)
             for part in ("what", "why", "do")
