@@ -59,7 +59,7 @@ class Controller:
         self._due_ms = clock.now_ms()
         self._late_in_a_row = 0
         self._buses_up: dict[str, bool] = dict.fromkeys(lines, True)
-        self._urged: frozenset[str] = frozenset()
+        self.urged: frozenset[str] = frozenset()
 
     @property
     def next_wake_ms(self) -> int:
@@ -131,7 +131,7 @@ class Controller:
     def _urge(self, decided: Step) -> None:
         """Scan faster where a point is in pre-alarm or above; told to the lines only on change."""
         urged = frozenset(decided.state.volatile.points.raised)
-        if urged != self._urged:
-            self._urged = urged
+        if urged != self.urged:
+            self.urged = urged
             for line in self.lines.values():
                 line.urge(urged, FAST_SCAN_MS)

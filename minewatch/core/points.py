@@ -13,7 +13,6 @@ from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.plan import PointPlan
 from minewatch.core.wheel import Wheel
 from minewatch.model.event import Event
-from minewatch.model.image import Reading
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -189,17 +188,21 @@ def _forget(draft: "Draft", live: dict[str, Live], point_id: str) -> None:
 
 
 def _take(draft: "Draft") -> None:
-    """Take every reading in order; the common case is written out, for it runs 2 000 times a s."""
+    """Take every reading in order; the common case is written out: it runs 20 000 times a second.
+
+    Columns are walked instead of readings, and a quiet `Live` is made without a call in Python.
+    """
     samples = draft.image.samples
     if not samples:
         return
     plans = draft.plan.points
     now_ms = draft.image.now_ms
     live = draft.own_live()
+    new, good = tuple.__new__, _GOOD
     for _, stamped_ms, readings in samples:
         sampled_ms = min(stamped_ms, now_ms)
-        for reading in readings:
-            point_id, value, quality = reading
+        age_ms = now_ms - sampled_ms
+        for point_id, value, quality in zip(*zip(*readings, strict=True), strict=True):
             plan = plans.get(point_id)
             if plan is None:
                 continue
@@ -209,26 +212,28 @@ def _take(draft: "Draft") -> None:
                 and not before.busy
                 and value is not None
                 and plan.quiet_low <= value < plan.quiet_high
-                and before.sampled_ms <= sampled_ms >= now_ms - plan.stale_ms
+                and before.sampled_ms <= sampled_ms
+                and age_ms <= plan.stale_ms
             ):
                 below_ms = before.below_ms
-                live[point_id] = Live(
-                    value, _GOOD, _GOOD, sampled_ms, 0, value, sampled_ms, below_ms, False
+                live[point_id] = new(
+                    Live, (value, good, good, sampled_ms, 0, value, sampled_ms, below_ms, False)
                 )
             else:
-                _take_moved(draft, plan, reading, sampled_ms)
+                _take_moved(draft, plan, value, Quality(quality), sampled_ms)
 
 
-def _take_moved(draft: "Draft", plan: PointPlan, reading: Reading, sampled_ms: int) -> None:
+def _take_moved(
+    draft: "Draft", plan: PointPlan, value: int | None, raw: Quality, sampled_ms: int
+) -> None:
     """Take a reading that may concern a limit; an old one may raise but never overwrites."""
-    raw = Quality(reading.quality)
-    if raw is _GOOD and reading.value is None:
+    if raw is _GOOD and value is None:
         raw = Quality.IMPLAUSIBLE
     before = draft.live[plan.id]
     oldest_ms = max(before.sampled_ms, draft.image.now_ms - plan.stale_ms)
     newest = sampled_ms >= oldest_ms
     quality = overlay(draft, plan.id, raw)
-    draft.moved.append(Moved(plan, reading.value, raw, quality, newest))
+    draft.moved.append(Moved(plan, value, raw, quality, newest))
     if not newest:
         return
     draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms)
@@ -259,6 +264,7 @@ def _collect_due(draft: "Draft") -> None:
     """Make overdue points STALE; leave those that do not guard their place to `fault.decide`."""
     now_ms = draft.image.now_ms
     plans = draft.plan.points
+    later: list[tuple[str, int]] = []
     for point_id in draft.wheel.due(now_ms):
         plan = plans.get(point_id)
         if plan is None:
@@ -274,9 +280,10 @@ def _collect_due(draft: "Draft") -> None:
                 busy=True,
             )
         elif live.raw is _GOOD and live.quality not in _OPEN:
-            draft.wheel.schedule(point_id, stale_ms + 1)
+            later.append((point_id, stale_ms + 1))
             continue
         draft.checks.append(point_id)
+    draft.wheel.schedule_all(later)
 
 
 def settle(draft: "Draft", plan: PointPlan, *, busy: bool) -> None:

@@ -3,7 +3,7 @@
 `Wheel` is the frozen part of the state; `Turning` is one step's working copy of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 BUCKET_MS = 100
@@ -35,6 +35,19 @@ class Turning:
         self._at[name] = due_ms
         self._added.setdefault(due_ms // BUCKET_MS, []).append(name)
 
+    def schedule_all(self, deadlines: Sequence[tuple[str, int]]) -> None:
+        """Do the same for many, in order."""
+        if not deadlines:
+            return
+        if self._at is None:
+            self._at = dict(self._wheel.at)
+        self._at.update(deadlines)
+        for name, due_ms in deadlines:
+            bucket = self._added.get(due_ms // BUCKET_MS)
+            if bucket is None:
+                bucket = self._added[due_ms // BUCKET_MS] = []
+            bucket.append(name)
+
     def due(self, now_ms: int) -> list[str]:
         """Return who is due by now, each once, and forget them until they are scheduled again."""
         newest = now_ms // BUCKET_MS
@@ -45,14 +58,18 @@ class Turning:
         at = dict(self._wheel.at) if self._at is None else self._at
         found: list[str] = []
         for bucket in reached:
-            names = dict.fromkeys(buckets.pop(bucket))
-            standing = [name for name in names if at.get(name, -1) // BUCKET_MS == bucket]
-            later = tuple(name for name in standing if at[name] > now_ms)
+            end_ms = bucket * BUCKET_MS + BUCKET_MS
+            later: list[str] = []
+            for name in dict.fromkeys(buckets.pop(bucket)):
+                due_ms = at.get(name, end_ms)
+                if due_ms < end_ms and due_ms >= end_ms - BUCKET_MS:
+                    if due_ms > now_ms:
+                        later.append(name)
+                    else:
+                        found.append(name)
+                        del at[name]
             if later:
-                buckets[bucket] = later
-            found.extend(name for name in standing if at[name] <= now_ms)
-        for name in found:
-            del at[name]
+                buckets[bucket] = tuple(later)
         self._at, self._buckets = at, buckets
         return found
 
