@@ -137,7 +137,7 @@ def read_exchange(unit: int, table: Table, address: int, count: int, stride: int
 def window_of(model: DeviceModel, table: Table) -> Window:
     """Return what one question of `table` may span on this device."""
     if table.bits:
-        return Window(BITS_MAX, BITS_MAX, ())
+        return Window(BITS_MAX, BITS_MAX, model.forbidden)
     return Window(model.registers_max, model.gap_max, model.forbidden)
 
 
