@@ -55,7 +55,7 @@ class Schedule:
         longest_us = max((unit.longest_us for unit in self._units), default=0)
         self._turns = Turns(timing.dead_us(longest_us))
         readers = [each for each in self._readers if isinstance(each, ReaderScan)]
-        self._urgency = Urgency(self._units, readers, self._banks)
+        self._urgency = Urgency(self._units, readers, self._banks, timing.gap_us)
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
         for unit in self._units:
             for poll in unit.polls:

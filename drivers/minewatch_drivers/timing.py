@@ -22,12 +22,12 @@ FRAME_EXTRA = 4
 
 
 class Timing:
-    """The times of one bus."""
+    """The times of one bus. `gap_us` is the silence that it keeps between two exchanges."""
 
     def __init__(self, bus: Bus) -> None:
         self.address: Address = parse_address(bus.url)
         self.timeout_us = bus.timeout_ms * 1000
-        self._silence_us = max(self.address.silence_us, bus.pause_ms * 1000)
+        self.gap_us = max(self.address.silence_us, bus.pause_ms * 1000)
 
     def exchange_us(self, model: DeviceModel, exchange: Exchange) -> int:
         """Return the time of `exchange` with a device of `model`, in µs."""
@@ -36,7 +36,7 @@ class Timing:
     def frames_us(self, model: DeviceModel, asked: int, told: int) -> int:
         """Return the time of an exchange whose frames have these bytes without checksums, in µs."""
         wire_us = math.ceil((asked + told + FRAME_EXTRA) * self.address.byte_us)
-        silence_us = max(self._silence_us, model.pause_ms * 1000)
+        silence_us = max(self.gap_us, model.pause_ms * 1000)
         return wire_us + silence_us + model.turnaround_ms * 1000 + OVERHEAD_US
 
     def dead_us(self, worst_us: int) -> int:
@@ -54,7 +54,3 @@ class Timing:
         if not self.address.serial:
             return 0
         return min(max(3 * worst_us, self.timeout_us) // 2 + QUIET_MARGIN_US, QUIET_MAX_US)
-
-    def register_us(self) -> float:
-        """Return the time of one more register in an answer, in µs."""
-        return 2 * self.address.byte_us

@@ -31,16 +31,24 @@ NEVER_US = 1 << 62
 
 
 class Urgency:
-    """Which points of one line are scanned fast, and how fast. `every_us` is 0 where none is."""
+    """Which points of one line are scanned fast, and how fast. `every_us` is 0 where none is.
+
+    `gap_us` is the silence between two exchanges of the line.
+    """
 
     def __init__(
-        self, units: Sequence[Unit], readers: Sequence[ReaderScan], banks: Sequence[Bank]
+        self,
+        units: Sequence[Unit],
+        readers: Sequence[ReaderScan],
+        banks: Sequence[Bank],
+        gap_us: int,
     ) -> None:
         self.meter = ClassMeter(0, URGED_MS * 1000)
         self.every_us = 0
         self.stretched = False
         self.review_us = NEVER_US
         self._units = units
+        self._gap_us = gap_us
         self._beside = BESIDE * (len(readers) + len(banks))
         self._points: frozenset[str] = frozenset()
         self._wanted_us = 0
@@ -59,7 +67,7 @@ class Urgency:
                 if self._points and not self._points.isdisjoint(poll.block.points):
                     fast.append(poll)
                 else:
-                    load += poll.cost_us / poll.normal_us
+                    load += (poll.cost_us + self._gap_us) / poll.normal_us
                     poll.urge(now_us, poll.normal_us, poll.normal_meter)
         self.review_us = now_us + REVIEW_US if fast else NEVER_US
         self.every_us = self._bearable_us(fast, load) if fast else 0
@@ -70,7 +78,7 @@ class Urgency:
 
     def _bearable_us(self, fast: list[Poll], load: float) -> int:
         """Return the shortest period of the fast scans that leaves the others their time."""
-        cost_us = sum(poll.cost_us for poll in fast)
+        cost_us = sum(poll.cost_us + self._gap_us for poll in fast)
         slowest_us = max(poll.normal_us for poll in fast)
         room = LOAD_MAX - load
         if cost_us >= room * slowest_us:
