@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minewatch_sim.air import Bottle
+from minewatch_sim.certified import Trouble
 from minewatch_sim.faults import Fault
 from minewatch_sim.scenario import Scenario, ScenarioError
 
@@ -152,6 +153,22 @@ def end_fault(plant: Plant, target: str, name: str | None = None) -> None:
     plant.faults.off(target, name)
 
 
+def certified(
+    plant: Plant,
+    *,
+    point: str = "",
+    shift: float = 0.0,
+    trouble: str = "",
+    clock_s: float = 0.0,
+    late_s: float = 0.0,
+) -> None:
+    """Let the certified system's files be wrong (`minewatch_sim.certified.Trouble`), or right."""
+    lies = plant.certified
+    lies.trouble, lies.clock_s, lies.late_s = Trouble(trouble), clock_s, late_s
+    if point:
+        lies.shifts[plant.mine.point(point).id] = shift
+
+
 def announce(plant: Plant, what: str, point: str = "") -> None:
     """Do nothing: the note of this act tells whoever plays the people what is due now."""
     del plant, what, point
@@ -191,6 +208,7 @@ ACTS: dict[str, Act] = {
         restart_reader,
         replay_reader,
         announce,
+        certified,
         fault,
         end_fault,
         lose_device,

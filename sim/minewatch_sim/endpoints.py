@@ -13,6 +13,7 @@ from types import TracebackType
 
 from minewatch.model.mine import Mine
 from minewatch_sim.bus import SimulatedBus, pairs
+from minewatch_sim.certified import CertifiedFolder, CertifiedSystem
 from minewatch_sim.modbus_server import RtuFraming
 from minewatch_sim.plant import Plant
 from minewatch_sim.pty_line import PtyLine
@@ -62,6 +63,10 @@ class BusConnection(asyncio.Protocol):
         if isinstance(self._framing, RtuFraming) and now_us - self._heard_us > GAP_US:
             self._framing.silence()
         self._heard_us = now_us
+        ready = None if self._framing.pending else self._bus.ready(data)
+        if ready is not None:
+            self._send(ready)
+            return
         try:
             requests = self._framing.feed(data)
         except ValueError:
@@ -145,7 +150,7 @@ class Endpoints:
         self.speed = speed
         self._now_us = boottime_us
         plant.clock_us = boottime_us
-        self.buses = {each.id: SimulatedBus(each, plant) for each in mine.buses}
+        self.buses = {e.id: SimulatedBus(e, plant) for e in mine.buses if not e.certified}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ptys: dict[str, PtyLine] = {}
         self._sockets: dict[str, SocketBus] = {}
@@ -156,18 +161,28 @@ class Endpoints:
                 self._sockets[bus_id] = SocketBus(bus, host, boottime_us)
         for one, other in pairs(self.buses).items():
             self._ptys[one].partner = self._ptys[other]
+        self._certified = {
+            each.id: CertifiedFolder(
+                CertifiedSystem(mine, each, plant), self._adapter_path(each.id)
+            )
+            for each in mine.buses
+            if each.certified
+        }
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open every port and pty and start the plant."""
         for line in self._lines().values():
             await line.open()
+        for folder in self._certified.values():
+            folder.open()
         self._task = asyncio.create_task(self._live(), name="plant")
 
     def addresses(self) -> dict[str, str]:
         """Return bus id → URL that a line connects to."""
         lines = self._lines()
-        return {bus_id: lines[bus_id].url for bus_id in self.buses}
+        folders = {bus_id: each.url for bus_id, each in self._certified.items()}
+        return {bus_id: lines[bus_id].url for bus_id in self.buses} | folders
 
     def short_gaps(self) -> dict[str, int]:
         """Return for each serial bus how many requests came within t3.5 after the last byte."""
@@ -220,5 +235,7 @@ class Endpoints:
             self.plant.advance(round(past_ms * self.speed))
             for bus in self.buses.values():
                 bus.tick(now_us)
+            for folder in self._certified.values():
+                folder.tick(time.time_ns() // 1_000_000)
             for line in self._lines().values():
                 await line.follow()

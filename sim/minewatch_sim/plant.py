@@ -3,6 +3,7 @@
 `Plant` is what the simulated devices read and write. It knows nothing of registers or sockets.
 """
 
+import dataclasses
 import hashlib
 import random
 from collections import deque
@@ -13,6 +14,7 @@ from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Mine, Output, OutputRole, Point
 from minewatch_sim import actions
 from minewatch_sim.air import STEP_S, Air, Bottle, bottle_empty
+from minewatch_sim.certified import Lies, truth_of
 from minewatch_sim.faults import Faults
 from minewatch_sim.people import People, Truth
 from minewatch_sim.power import SOUNDERS, Coils, Power
@@ -21,6 +23,9 @@ from minewatch_sim.scenario import Action, Condition, Scenario
 
 STEP_MS = round(STEP_S * 1000)
 LOG_MAX = 20_000
+CERTIFIED = "certified"
+"""Place of the points that another system measures; the plant's air knows only our own."""
+
 TENTHS = (1, 10, 100, 1000)
 
 
@@ -50,7 +55,9 @@ class Plant:
         self.now_ms = 0
         self.coils = Coils(mine)
         self.power = Power(mine, self.coils)
-        self.air = Air(mine, self.power, random.Random(f"{seed}/air"), scenario.dilution_s)
+        self.certified = Lies()
+        self._own = _own(mine)
+        self.air = Air(self._own, self.power, random.Random(f"{seed}/air"), scenario.dilution_s)
         self.people = People(mine, scenario.habits, random.Random(f"{seed}/people"))
         self.faults = Faults(random.Random(f"{seed}/faults"))
         self.series: dict[str, Series] = {}
@@ -58,6 +65,8 @@ class Plant:
         self.log: deque[Logged] = deque(maxlen=LOG_MAX)
         self.notes: deque[Note] = deque(maxlen=LOG_MAX)
         self.clock_us: Callable[[], int] = lambda: self.now_ms * 1000
+        self.changes = 0
+        """Grows with everything that may change what a device shows."""
         self._behind_ms = 0
         self._due = sorted(scenario.actions, key=lambda each: each.at_s)
         self._ripe: dict[int, int] = {}
@@ -83,6 +92,8 @@ class Plant:
 
     def value(self, point: Point) -> int:
         """Return what a point would measure now, in its kind's smallest unit."""
+        if point.place == CERTIFIED:
+            return truth_of(self, point)
         series = self.series.get(point.id)
         if series is not None:
             return _units(point, series.value)
@@ -114,6 +125,7 @@ class Plant:
         """Write a relay coil; its output acts at once and the moment of each change is logged."""
         changed = self.coils.get(device, signal) != energised
         self.coils.put(device, signal, energised)
+        self.changes += 1
         if not changed:
             return
         subject = self.coils.output_of(device, signal) or f"{device}.{signal}"
@@ -123,6 +135,7 @@ class Plant:
 
     def force(self, point_id: str, value: float | None) -> None:
         """Hold a point at a value in the unit that people read; None lets it go again."""
+        self.changes += 1
         if value is None:
             self.air.forced.pop(point_id, None)
             return
@@ -137,15 +150,17 @@ class Plant:
             ScenarioError: no such act, or wrong arguments.
         """
         self.notes.append(Note(self.now_ms, name, arguments))
+        self.changes += 1
         return actions.do(self, name, arguments)
 
     def digest(self) -> str:
         """Return a hash over everything that a device could show; equal for equal histories."""
-        seen = [self.now_ms, *(self.value(p) for p in self.mine.points), self.truth()]
+        seen = [self.now_ms, *(self.value(p) for p in self._own.points), self.truth()]
         return hashlib.sha256(repr(seen).encode()).hexdigest()
 
     def _step(self) -> None:
         self.now_ms += STEP_MS
+        self.changes += 1
         self._act()
         self.air.advance()
         self.power.settle()
@@ -206,6 +221,11 @@ class Plant:
 
     def _write_log(self, what: str, subject: str, value: int) -> None:
         self.log.append(Logged(self.clock_us(), what, subject, value))
+
+
+def _own(mine: Mine) -> Mine:
+    points = tuple(each for each in mine.points if each.place != CERTIFIED)
+    return dataclasses.replace(mine, points=points)
 
 
 def _units(point: Point, value: float) -> int:

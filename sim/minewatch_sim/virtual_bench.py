@@ -10,11 +10,13 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from minewatch_drivers.lines import ByteLine, open_line
+from minewatch_drivers.files_line import FilesLine
+from minewatch_drivers.lines import AnyLine, ByteLine, open_line
 
 from minewatch.model.image import ReadBack, Sample, Sighting
 from minewatch.model.mine import Mine
 from minewatch_sim.bus import SimulatedBus, pairs
+from minewatch_sim.certified import CertifiedSystem, VirtualFolder
 from minewatch_sim.plant import Plant
 from minewatch_sim.pty_line import LineTiming
 from minewatch_sim.scenario import Scenario
@@ -171,7 +173,8 @@ class VirtualBench:
         buses = [each for each in mine.buses if not each.certified]
         self.buses = {each.id: SimulatedBus(each, self.plant) for each in buses}
         self._pairs = pairs(self.buses)
-        self.lines: dict[str, ByteLine] = {}
+        self.lines: dict[str, AnyLine] = {}
+        self._folders: list[VirtualFolder] = []
         self.wires: dict[str, VirtualWire] = {}
         self._speed = speed
         self._writes = writes
@@ -189,9 +192,16 @@ class VirtualBench:
         for wire in self.wires.values():
             wire.close()
         opened = [open_line(self.mine, each, writes=self._writes) for each in self.mine.buses]
-        self.lines = {each.bus.id: each for each in opened if isinstance(each, ByteLine)}
+        self.lines = {each.bus.id: each for each in opened}
+        self._folders = [
+            VirtualFolder(CertifiedSystem(self.mine, line.bus, self.plant), line)
+            for line in opened
+            if isinstance(line, FilesLine)
+        ]
         self.wires = {
-            key: VirtualWire(self, line, self.buses[key]) for key, line in self.lines.items()
+            key: VirtualWire(self, line, self.buses[key])
+            for key, line in self.lines.items()
+            if isinstance(line, ByteLine)
         }
         for wire in self.wires.values():
             wire.open()
@@ -272,6 +282,8 @@ class VirtualBench:
             bus.tick(self.clock.now_us())
         for wire in self.wires.values():
             wire.follow()
+        for folder in self._folders:
+            folder.tick(self.clock.now_us(), self.clock.wall().ms)
         self.store.pump(self.clock.now_ms())
         self.at(self.clock.now_us() + TICK_US, self._tick)
 
