@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from minewatch.controller.cycle import Controller
+from minewatch.controller.lines_health import LinesHealth
 from minewatch.controller.points import changed_points, spell_points
 from minewatch.core.state import State
 from minewatch.core.view import sections
@@ -37,6 +38,7 @@ class Frames:
     def __init__(self, controller: Controller, header: dict[str, Any]) -> None:
         self._controller = controller
         self._header = header
+        self._lines = LinesHealth(controller.mine, controller.lines)
         self._last: dict[str, Any] = {}
         self._state = State()
         self._periods_ms: deque[int] = deque(maxlen=PERIODS_KEPT)
@@ -100,19 +102,8 @@ class Frames:
 
     def _health(self) -> dict[str, Any]:
         controller = self._controller
-        buses = {}
-        for bus_id, line in controller.lines.items():
-            status = line.status()
-            buses[bus_id] = {
-                "up": status.up,
-                "error": status.error,
-                "since_ms": status.since_us // 1000,
-                "load_pct": round(status.load * 100),
-                "exchanges": status.exchanges,
-                "failures": status.failures,
-            }
         return {
-            "buses": buses,
+            "buses": self._lines.report(controller.clock.now_ms()),
             "overruns": controller.overruns,
             "cycle_p99_ms": self._p99_ms(),
             "faults": list(controller.store.faults()),
