@@ -1,14 +1,18 @@
-"""The worked example of drivers/README.md is a device file that loads and that its frames prove."""
+"""The handbook of devices: its worked example is a device file, its tables name every key."""
 
 import re
-import struct
 from pathlib import Path
 
-from minewatch_drivers import codec, device_file, modbus
-from minewatch_drivers.device_model import Register, Table
+import pytest
+from minewatch_drivers import device_check, device_file
+from minewatch_drivers.device_fields import Fields
 from pymodbus.framer import FramerRTU
 
-README = Path(__file__).resolve().parents[2] / "drivers" / "README.md"
+DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
+README = DRIVERS / "README.md"
+KEYS = DRIVERS / "device-files.md"
+ELSEWHERE = {"queue", "drain", "snapshot", "flag", "serial"}
+"""Tables that README.md describes itself."""
 
 
 def test_the_example_of_the_handbook_is_a_whole_device_file() -> None:
@@ -21,11 +25,64 @@ def test_the_example_of_the_handbook_is_a_whole_device_file() -> None:
     for frame in model.frames:
         for data in (frame.request, frame.reply):
             assert FramerRTU.compute_CRC(data[:-2]) == int.from_bytes(data[-2:], "big")
-        request = modbus.parse_request(frame.request[0], frame.request[1:-2])
-        words = struct.unpack(f">{request.count}H", frame.reply[3:-2])
-        registers = {
-            Register(Table.HOLDING, request.address + n): word for n, word in enumerate(words)
-        }
-        expected = {name: (value, quality) for name, value, quality in frame.expect}
-        assert expected
-        assert {name: codec.decode(model, name, registers) for name in expected} == expected
+        assert frame.expect
+    assert device_check.check(model) == ()
+
+
+def section(path: str) -> str:
+    """Return the kind of table of a path: `signals.methane_1.span` is `signals.*.span`."""
+    parts = path.replace("[", ".").split(".")
+    if parts[0] == "repeat":
+        return "repeat.*" if len(parts) == 2 else ""
+    if parts[0] in ("status", "require", "signals", "channels", "settings", "identity"):
+        parts[1] = "*"
+    return ".".join(parts[:1] if parts[0] == "frames" else parts)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Load every file of the house and return table → the keys that the loader asks for."""
+    keys: dict[str, set[str]] = {}
+    done = Fields.done
+
+    def watched(fields: Fields) -> None:
+        keys.setdefault(section(fields.path), set()).update(fields._asked)
+        done(fields)
+
+    monkeypatch.setattr(Fields, "done", watched)
+    for category, text in device_file._paths().values():
+        device_file.parse("x", category, text)
+    return {name: each for name, each in keys.items() if name.split(".")[0] not in ELSEWHERE}
+
+
+def documented() -> dict[str, set[str]]:
+    """Return heading → the keys named in the first column of its table."""
+    keys: dict[str, set[str]] = {}
+    heading: list[str] = []
+    for line in KEYS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = re.findall(r"`([^`]+)`", line)
+        elif line.startswith("| `"):
+            for name in heading:
+                first = line.split("|")[1]
+                keys.setdefault(name, set()).update(re.findall(r"`([a-z_]+)`", first))
+    return keys
+
+
+def test_every_key_of_the_loader_stands_in_the_handbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key is undocumented, none is invented; a stranger finds all of them in one place."""
+    told = documented()
+    known = asked(monkeypatch)
+    names = {
+        "device": "[device]", "read": "[read]", "write": "[write]",
+        "status.*": "[status.<name>]", "require.*": "[require.<name>]",
+        "signals.*": "[signals.<name>]", "signals.*.span": "[signals.<name>.span]",
+        "signals.*.divisor": "[signals.<name>.multiplier]", "channels.*": "[channels.<name>]",
+        "watchdog": "[watchdog]", "settings.*": "[settings.<name>]", "repeat.*": "[repeat.<name>]",
+        "frames": "[[frames]]",
+    }  # fmt: skip
+    for loader, heading in names.items():
+        extra = {"status", "require", "signals", "channels", "settings", "identity"}
+        asked_for = known[loader] - (extra if loader == "repeat.*" else set())
+        assert told[heading] == asked_for, heading
+    marks = known["sentinel"] | known["heartbeat"]
+    assert told["[sentinel]"] == marks
