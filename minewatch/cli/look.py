@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.cli import exit_codes
+from minewatch.cli.look_lines import lines_table
 from minewatch.cli.reach import (
     folder_of,
     json_option,
@@ -57,7 +58,8 @@ def status(state: Path | None, lang: str | None, as_json: bool) -> None:
         body["health"] = frame.section("health")
         _print_json(body)
     else:
-        Console().print(_status_table(frame, say))
+        lines = lines_table(frame.section("health").get("buses") or {}, say)
+        Console().print(Group(_status_table(frame, say), lines))
     _leave(frame)
 
 
