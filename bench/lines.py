@@ -11,6 +11,7 @@ The aim is a median ratio of at most 0.65 at 16 connections and 0.5 at 200, on t
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import resource
@@ -21,6 +22,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -36,10 +38,9 @@ from minewatch.model.mine import Bus, Device, Mine, Mode, Point
 from minewatch.ports import WallTime
 
 REGISTERS = 10
-UNITS = 8
-"""Units per line, all due all the time, so that a question follows each answer at once."""
+UNITS = {1: 16, 16: 4, 200: 1}
+"""Connections → units per line: as many as keep it busy with scans that are due each ms."""
 
-CONNECTIONS = (1, 16, 200)
 ROUNDS = 5
 WARM_S = 0.5
 VALUES = 50_000
@@ -127,9 +128,9 @@ def _model() -> DeviceModel:
     )
 
 
-def _mine(port: int) -> Mine:
+def _mine(port: int, unit_count: int) -> Mine:
     bus = Bus("line", f"tcp://127.0.0.1:{port}", scan_ms=1, timeout_ms=2000)
-    units = range(1, UNITS + 1)
+    units = range(1, unit_count + 1)
     points = tuple(
         Point(f"p{u}_{n}", "", Kind.CARBON_MONOXIDE, "z", f"d{u}", f"s{n}", "record_only")
         for u in units
@@ -170,19 +171,20 @@ class _Ours:
     """So many lines with their runners."""
 
     def __init__(self, port: int, connections: int, made: type[Line] = Line) -> None:
-        mine, clock = _mine(port), _Clock()
+        mine, clock = _mine(port, UNITS[connections]), _Clock()
         bus = mine.buses[0]
         self.good = 0
         self.lines = [
             _Watched(mine, bus) if made is _Watched else Line(mine, bus, writes=False)
             for _ in range(connections)
         ]
-        self._runners = [open_runner(line, bus, clock, self._take) for line in self.lines]
+        self._runners = [
+            open_runner(line, bus, clock, partial(self._take, line)) for line in self.lines
+        ]
 
-    def _take(self) -> None:
-        for line in self.lines:
-            if line.fresh:
-                self.good += sum(len(sample.readings) for sample in line.take().samples)
+    def _take(self, line: Line) -> None:
+        for sample in line.take().samples:
+            self.good += len(sample.readings)
 
     async def run(self, seconds: float) -> Cost:
         """Return what requests cost."""
@@ -284,10 +286,12 @@ async def _floor(port: int, connections: int, seconds: float) -> Cost:
 async def _cost(answered: Callable[[], int], seconds: float) -> Cost:
     """Return what requests cost from the end of the warming up on."""
     await asyncio.sleep(WARM_S)
+    gc.freeze()
     first, before, begun = answered(), resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     await asyncio.sleep(seconds)
     requests, wall = answered() - first, time.monotonic() - begun
     after = resource.getrusage(resource.RUSAGE_SELF)
+    gc.unfreeze()
     user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
     each = 10_000 / requests
     return Cost((user + system) * each, system * each, requests / wall)
@@ -332,7 +336,7 @@ def main() -> None:
     server.start()
     port = near.recv()
     print(f"{os.cpu_count()} cores, {REGISTERS} registers, {ROUNDS} rounds of {seconds} s")
-    for connections in CONNECTIONS:
+    for connections in UNITS:
         _compare(port, connections, seconds)
     near.send(None)
     server.join(5)

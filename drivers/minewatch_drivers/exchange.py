@@ -108,10 +108,19 @@ def exchange_of(unit: int, pdu: bytes) -> Exchange:
 
 
 class TcpEnvelope:
-    """Modbus TCP: the transaction number finds the answer; older answers are late and dropped."""
+    """Modbus TCP: the transaction number finds the answer; older answers are late and dropped.
+
+    `soiled` says that half a frame lay there before the question.
+    """
+
+    __slots__ = (
+        "_answer", "_buffer", "_bytes", "_exchange", "_size", "_transaction", "soiled",
+        "violations",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.violations = 0
+        self.soiled = False
         self._buffer = bytearray()
         self._transaction = 0
         self._exchange: Exchange | None = None
@@ -132,6 +141,7 @@ class TcpEnvelope:
         self._exchange = exchange
         self._answer = number + exchange.tcp_answer
         self._size = exchange.tcp_size
+        self.soiled = bool(self._buffer)
         self._bytes = 0
         return number + exchange.tcp_question
 
@@ -182,6 +192,8 @@ class TcpEnvelope:
 
 class RtuEnvelope:
     """Modbus RTU: unit, function, size and CRC find the answer, also behind noise."""
+
+    soiled = False
 
     def __init__(self) -> None:
         self.violations = 0

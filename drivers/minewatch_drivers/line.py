@@ -8,11 +8,11 @@ numbers every failure is followed by silence longer than the worst reply seen, a
 failed is left alone until a reply three times later than the timeout would be past.
 """
 
-from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from minewatch.model.mine import Bus, Mine
 from minewatch_drivers.address import parse_address
+from minewatch_drivers.desk import STARTING, Desk, LineStatus
 from minewatch_drivers.exchange import (
     BadReplyError,
     DeviceRefusalError,
@@ -20,16 +20,12 @@ from minewatch_drivers.exchange import (
     StreamError,
     TcpEnvelope,
 )
-from minewatch_drivers.inquiry import Inquiries, Inquiry, InquiryJob, InquiryReply, Tap, Traffic
-from minewatch_drivers.jobs import Job, Outbox, Taken, UnitState
-from minewatch_drivers.load import LoadMeter, WorstReply
-from minewatch_drivers.outputs import Levels
-from minewatch_drivers.rhythm import LineRhythm
-from minewatch_drivers.schedule import Schedule
+from minewatch_drivers.inquiry import InquiryJob
+from minewatch_drivers.jobs import Job, Taken, UnitState
+from minewatch_drivers.load import WorstReply
 
-__all__ = ["Line", "LineStatus", "Taken", "Turn"]
+__all__ = ["STARTING", "STARTING_US", "Line", "LineStatus", "Taken", "Turn"]
 
-WANTED_AGE_MAX_US = 500_000
 QUIET_MAX_US = 2_000_000
 QUIET_MARGIN_US = 20_000
 MUTE_FAILURES = 3
@@ -44,7 +40,6 @@ FINAL_REFUSALS = frozenset({1, 2, 3, 5, 6, 10})
 BACK_OFF_REFUSALS = frozenset({5, 6, 10, 11})
 """Exceptions of a device that is busy, or of a gateway that cannot reach it: ask less often."""
 
-STARTING = "starting"
 STARTING_US = 100_000
 """Until the runner has said how the first opening went, nothing is known and nothing is said."""
 
@@ -60,30 +55,18 @@ class Turn(NamedTuple):
     reconnect: bool
 
 
-class LineStatus(NamedTuple):
-    """How a line is. `error` is a code, empty when up; `load` is the busy share of its time.
-
-    `last_failure` is the code of the newest exchange without a value, of `last_failure_unit`: a
-    gateway's `exception_10` shows here while the line itself is up.
-    """
-
-    up: bool
-    error: str
-    since_us: int
-    exchanges: int
-    failures: int
-    violations: int
-    last_us: int
-    load: float
-    last_failure: str = ""
-    last_failure_unit: int = 0
-
-
-class Line:
+class Line(Desk):
     """The machine of one bus. `writes=False` constructs no way to write an output at all."""
 
+    __slots__ = (
+        "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us", "_envelope",
+        "_first_us", "_job", "_last_byte_us", "_late_us", "_mute", "_opened_us", "_paced",
+        "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us", "_start_us", "_timeout_us",
+        "_worst",
+    )  # fmt: skip
+
     def __init__(self, mine: Mine, bus: Bus, *, writes: bool) -> None:
-        self.bus = bus
+        super().__init__(mine, bus, writes=writes)
         address = parse_address(bus.url)
         self._rtu = address.serial
         self._reopens = address.transport != "rtu"
@@ -93,26 +76,14 @@ class Line:
         self._timeout_us = bus.timeout_ms * 1000
         self._late_us = min(3 * self._timeout_us, self._timeout_us + QUIET_MAX_US) + QUIET_MARGIN_US
         self._envelope: TcpEnvelope | RtuEnvelope = RtuEnvelope() if self._rtu else TcpEnvelope()
-        self._outbox = Outbox()
-        self._schedule = Schedule(mine, bus, self._outbox, writes=writes)
-        self.outputs = self._schedule.outputs
         self._job: Job | None = None
         self._first_us = self._start_us = self._deadline_us = 0
-        self._last_byte_us = self._quiet_us = self._polled_us = self._opened_us = 0
+        self._last_byte_us = self._quiet_us = self._opened_us = self._mute = 0
         self._worst = WorstReply()
         self._connected = False
         self._reconnect = ""
-        self._soiled = False
-        self._asked: tuple[UnitState | None, UnitState | None] = (None, None)
-        self._wanted: tuple[Levels, int] | None = None
-        self._urged: tuple[frozenset[str], int] = (frozenset(), 0)
-        self._urged_now = self._urged
-        self._up, self._error, self._since_us, self._last_us = False, STARTING, 0, 0
-        self._exchanges = self._failures = self._violations = self._mute = 0
-        self._last_failure, self._last_failure_unit = "", 0
-        self._meter = LoadMeter()
-        self._inquiries = Inquiries(writes=writes, state_of=self._schedule.state_of)
-        self._tap: Tap | None = None
+        self._asked: UnitState | None = None
+        self._asked_before: UnitState | None = None
 
     # What the runner calls.
 
@@ -214,98 +185,10 @@ class Line:
         return self._last_us >= self._opened_us > 0
 
     @property
-    def fresh(self) -> bool:
-        """Whether `take` would return anything."""
-        return bool(self._outbox)
-
-    # What the controller calls, from any one thread.
-
-    def want(self, table: Mapping[str, bool], now_us: int) -> None:
-        """Set the wanted level of every output of this line.
-
-        A table that leaves one of `outputs` out is refused: then, as without any table, neither
-        levels nor heartbeat are written and the relay's own watchdog acts.
-        """
-        complete = all(output in table for output in self.outputs)
-        self._wanted = (dict(table), now_us) if complete and self.outputs else None
-
-    def urge(self, points: Collection[str], scan_ms: int) -> None:
-        """Scan these points every `scan_ms` and all others as configured; empty is normal."""
-        self._urged = (frozenset(points), scan_ms * 1000)
-
-    def take(self) -> Taken:
-        """Return what was learned since the last call."""
-        return self._outbox.take()
-
-    def status(self) -> LineStatus:
-        """Return how the line is."""
-        return LineStatus(
-            self._up,
-            self._error,
-            self._since_us,
-            self._exchanges,
-            self._failures,
-            self._violations + self._envelope.violations,
-            self._last_us,
-            self._meter.load,
-            self._last_failure,
-            self._last_failure_unit,
-        )
-
-    def rhythm(self) -> LineRhythm:
-        """Return how punctual the scans of this line are."""
-        return self._schedule.rhythm()
-
-    def inquire(self, inquiry: Inquiry) -> bool:
-        """Queue a question of a person; False where too many wait. Kick the runner afterwards."""
-        return self._inquiries.ask(inquiry, self._polled_us)
-
-    def replies(self) -> tuple[InquiryReply, ...]:
-        """Return what came of inquiries since the last call."""
-        return self._inquiries.take()
-
-    def tap(self, on: bool) -> None:
-        """Begin or end to copy what runs on the line."""
-        self._tap = Tap() if on else None
-
-    def tapped(self) -> tuple[Traffic, ...]:
-        """Return what ran since the last call, in order; nothing without `tap`."""
-        tap = self._tap
-        return () if tap is None else tap.take()
-
-    @property
-    def tap_dropped(self) -> int:
-        """How many pieces of traffic nobody fetched in time since `tap`."""
-        tap = self._tap
-        return 0 if tap is None else tap.dropped
+    def _stray_frames(self) -> int:
+        return self._envelope.violations
 
     # One exchange.
-
-    def _fresh_table(self, now_us: int) -> Levels | None:
-        wanted = self._wanted
-        if wanted is None or now_us - wanted[1] > WANTED_AGE_MAX_US:
-            return None
-        return wanted[0]
-
-    def _next_job(self, now_us: int) -> Job | None:
-        """Writes, then scans, then inquiries; an inquiry that has waited long goes before scans."""
-        schedule, inquiries = self._schedule, self._inquiries
-        wanted = self._fresh_table(now_us)
-        if not inquiries.waiting:
-            return schedule.next_job(now_us, wanted)
-        job = schedule.next_write(now_us, wanted)
-        if job is None and inquiries.impatient(now_us):
-            job = inquiries.next_job(now_us)
-        if job is None:
-            job = schedule.next_scan(now_us) or inquiries.next_job(now_us)
-        return job
-
-    def _due_us(self, now_us: int) -> int:
-        """Return when there will be something to ask."""
-        due_us = self._schedule.due_us(now_us, self._fresh_table(now_us))
-        if self._inquiries.waiting:
-            due_us = min(due_us, self._inquiries.due_us(now_us))
-        return due_us
 
     def _ask(self, job: Job, now_us: int) -> bytes:
         self._job = job
@@ -313,8 +196,7 @@ class Line:
         first_us = job.first_us
         self._first_us = now_us if first_us is None else first_us
         exchange = job.exchange
-        self._soiled = self._envelope.close()
-        self._asked = (job.state, self._asked[0])
+        self._asked_before, self._asked = self._asked, job.state
         data = self._envelope.open(exchange)
         self._deadline_us = now_us + self._timeout_us
         if self._rtu:
@@ -376,14 +258,10 @@ class Line:
                 self._reconnect = why
 
     def _over(self, job: Job, why: str, now_us: int) -> None:
-        """Count an exchange that brought no value, and remember why."""
+        """End an exchange that brought no value."""
         self._job = None
         self._envelope.close()
-        self._failures += 1
-        self._meter.busy(self._start_us, now_us)
-        job.state.why = why
-        if not isinstance(job, InquiryJob):
-            self._last_failure, self._last_failure_unit = why, job.exchange.unit
+        self._count_failure(job, why, self._start_us, now_us)
 
     def _keep_silent(self, job: Job, now_us: int) -> None:
         """Owe silence: the line until late bytes are past, the unit until a late reply is."""
@@ -413,9 +291,9 @@ class Line:
         self._violations += 1
         culprit: UnitState | None = None
         if self._job is None:
-            culprit = self._asked[0]
+            culprit = self._asked
         else:
-            culprit = self._asked[1] if self._soiled else None
+            culprit = self._asked_before if self._envelope.soiled else None
             self._failed(why, now_us, final=self._reopens and culprit is None)
         if self._reopens:
             if culprit is not None:
@@ -424,8 +302,3 @@ class Line:
             self._is_down(why, now_us)
         else:
             self._envelope.reset()
-
-    def _is_down(self, why: str, now_us: int) -> None:
-        if self._up or self._error == STARTING:
-            self._since_us = now_us
-        self._up, self._error = False, why

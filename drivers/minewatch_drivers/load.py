@@ -6,6 +6,10 @@ WINDOW_US = 10_000_000
 class LoadMeter:
     """Sums busy time in windows of ten seconds; `load` is that of the last full window."""
 
+    __slots__ = (
+        "_busy_us", "_window_us", "load",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.load = 0.0
         self._busy_us = 0
@@ -27,6 +31,10 @@ WORST_WINDOW_US = 600_000_000
 
 class WorstReply:
     """The slowest answer of the last ten to twenty minutes, in µs."""
+
+    __slots__ = (
+        "_now_us", "_window_us", "us",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.us = 0

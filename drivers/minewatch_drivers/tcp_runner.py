@@ -33,6 +33,12 @@ _Target = tuple[socket.AddressFamily, Any]
 class TcpRunner:
     """Runs one line on a TCP connection."""
 
+    __slots__ = (
+        "_address", "_back_off_s", "_clock", "_failures", "_hub", "_line", "_lookup", "_notify",
+        "_now_us", "_open", "_opened_us", "_receive", "_socket", "_step_us", "_targets",
+        "_unsent", "armed_us",
+    )  # fmt: skip
+
     def __init__(
         self,
         line: ByteLine,
@@ -51,6 +57,7 @@ class TcpRunner:
         self._hub: Hub | None = None
         self._socket: socket.socket | None = None
         self._open = False
+        self._receive: Callable[[int], bytes] = _nothing
         self._opened_us = 0
         self._unsent = b""
         self._targets: list[_Target] = []
@@ -87,15 +94,15 @@ class TcpRunner:
     def ready(self, events: int) -> None:
         """The hub says that the socket can be used, or is broken."""
         now_us = self._now_us()
-        if not self._open:
-            self._connected(now_us)
-            return
-        if events & WRITE:
-            self._flush(now_us)
-        if events == WRITE or self._socket is None:
-            return
+        if events != READ or not self._open:
+            if not self._open:
+                self._connected(now_us)
+            elif events & WRITE:
+                self._flush(now_us)
+            if events == WRITE or not self._open:
+                return
         try:
-            data = self._socket.recv(RECEIVE_MAX)
+            data = self._receive(RECEIVE_MAX)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -202,6 +209,7 @@ class TcpRunner:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._hub.rewatch(made.fileno(), READ)
         self._open = True
+        self._receive = made.recv
         self._opened_us = now_us
         self._targets = []
         self._step_us = NEVER_US
@@ -233,6 +241,7 @@ class TcpRunner:
     def _drop(self, hub: Hub) -> None:
         gone, self._socket = self._socket, None
         self._open = False
+        self._receive = _nothing
         self._unsent = b""
         if gone is not None:
             hub.unwatch(gone.fileno())
@@ -281,6 +290,11 @@ def numeric(host: str, port: int) -> _Target | None:
             return None
         return socket.AF_INET6, (host, port, 0, 0)
     return socket.AF_INET, (host, port)
+
+
+def _nothing(_size: int) -> bytes:
+    """Stand for a socket that is not there."""
+    raise BlockingIOError
 
 
 def _stands(made: socket.socket) -> bool:
