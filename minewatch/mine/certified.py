@@ -29,12 +29,16 @@ class Certified:
         return self._stale_ms.get(device, 0)
 
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Return each of our points with its companion, and each certified headcount with ours."""
-        pairs = [
-            self._pair(table.id, table.id, table.compare_with, table.kind)
-            for table in self._tables()
-            if table.compare_with
-        ]
+        """Return each of our points with its companion, and each certified headcount with ours.
+
+        Either side of a pair of points may name the other.
+        """
+        pairs = []
+        for table in self._tables():
+            if table.compare_with:
+                theirs = table.device in self._stale_ms
+                names = (table.compare_with, table.id) if theirs else (table.id, table.compare_with)
+                pairs.append(self._pair(names[0], *names, table.kind))
         if self._shaped.readers:
             pairs += [
                 self._pair(table.id, table.zone, table.id, table.kind)

@@ -166,29 +166,34 @@ class _Certified:
             self._faults.add(row.where, "device", "certified_no_device", id=row.table.id)
 
     def pairs(self) -> None:
-        for row, theirs in self._compared():
-            ours = row.table
-            if self._is_certified(ours) or not self._is_certified(theirs.table):
+        """Check each pair, whichever side names the other; ours stands in one pair only."""
+        taken: set[str] = set()
+        for row, other in self._compared():
+            one, two = row.table, other.table
+            kinds = ", ".join(kind.value for kind in self._rules.comparisons)
+            ours = two.id if self._is_certified(one) else one.id
+            code = ""
+            if self._is_certified(one) is self._is_certified(two):
+                code = "compare_not_certified"
+            elif one.kind is not two.kind or one.kind not in self._rules.comparisons:
+                code = "compare_kind"
+            elif ours in taken:
+                code = "compare_twice"
+            if code:
                 self._faults.add(
-                    row.where, "compare_with", "compare_not_certified", id=ours.id,
-                    other=theirs.table.id,
-                )  # fmt: skip
-            elif ours.kind is not theirs.table.kind or ours.kind not in self._rules.comparisons:
-                kinds = ", ".join(kind.value for kind in self._rules.comparisons)
-                self._faults.add(
-                    row.where, "compare_with", "compare_kind", id=ours.id,
-                    other=theirs.table.id, kinds=kinds,
-                )  # fmt: skip
-            elif ours.zone != theirs.table.zone:
-                self._faults.warn(
-                    row.where, "compare_with", "compare_zone", id=ours.id, other=theirs.table.id
+                    row.where, "compare_with", code, id=one.id, other=two.id, kinds=kinds
                 )
+            elif one.zone != two.zone and {one.zone, two.zone} <= self._shaped.known["zone"]:
+                self._faults.warn(
+                    row.where, "compare_with", "compare_zone", id=one.id, other=two.id
+                )
+            taken.add(ours)
 
     def _compared(self) -> Iterator[tuple[Row[PointTable], Row[PointTable]]]:
         for row in self._shaped.points:
-            theirs = self._rows.get(row.table.compare_with or "")
-            if theirs is not None:
-                yield row, theirs
+            other = self._rows.get(row.table.compare_with or "")
+            if other is not None:
+                yield row, other
 
     def _is_certified(self, table: PointTable) -> bool:
         return self._on_files(table.device)

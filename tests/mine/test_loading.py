@@ -23,7 +23,7 @@ def test_the_demo_mine_loads_without_a_fault(demo: Loaded) -> None:
     """What `make demo` runs is an example without a single fault or warning."""
     assert demo.faults == ()
     mine = _mine(demo)
-    assert (len(mine.points), len(mine.outputs), len(mine.readers)) == (59, 10, 7)
+    assert (len(mine.points), len(mine.outputs), len(mine.readers)) == (62, 10, 7)
 
 
 def test_the_canonical_form_is_a_round_trip(demo: Loaded) -> None:
