@@ -126,7 +126,7 @@ def _rows(cells: dict[str, Cell]) -> Iterator[str]:
 
 def main() -> None:
     """Measure every master in every cell, in turn, round after round."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.5
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     chosen = sys.argv[3] if len(sys.argv) > 3 else ""
     print(f"{os.cpu_count()} cores, {rounds} rounds of {seconds} s, load {os.getloadavg()[0]:.1f}")

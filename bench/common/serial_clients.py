@@ -2,7 +2,7 @@
 
     python bench/common/serial_clients.py NAME PATH BAUD REGISTERS SECONDS
 
-Prints "exchanges failures wall_s cpu_s", counted from the end of the first second's warming up, so
+Prints "exchanges failures wall_s cpu_s", counted from the end of the warming up, so
 that starting an interpreter costs nobody anything. NAME is one of `CLIENTS`. Masters that set their
 port up twice do so without parity, because a pty answers that with an error; the time of a byte is
 the slave's affair.
@@ -24,7 +24,7 @@ from minewatch.ports import WallTime
 UNITS = 8
 """Units on our line, all due all the time, so that a question follows each answer at once."""
 
-WARM_S = 1.0
+WARM_S = 0.5
 Result = tuple[int, int, float, float]
 
 
