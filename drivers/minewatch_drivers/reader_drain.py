@@ -29,6 +29,7 @@ class DrainScan(ReaderScan):
         self._doubt = True
         self._boot: int | None = None
         self._more = False
+        self._asked_us = 0
 
     def retry(self, first_us: int) -> bool:
         """Ask again only for the state; records are never asked for twice."""
@@ -63,6 +64,9 @@ class DrainScan(ReaderScan):
         room = SIGHTINGS_MAX - len(self._outbox.sightings)
         self._asked = min(waiting, form.records_max, room)
         self._more = form.count is not None and waiting > self._asked > 0
+        self._asked_us = first_us
+        if waiting == 0:
+            self._clear_us = first_us
         if self._asked > 0:
             self._ask(self._drain(self._asked))
         else:
@@ -73,11 +77,15 @@ class DrainScan(ReaderScan):
         if self._header is None:
             self._say_state(overflowed=self._doubt, first_us=first_us, now_us=now_us)
             self._doubt = False
-        for start in range(0, len(block), size):
-            record = block[start : start + size]
-            if not is_empty(record):
-                heard = read_record(record, self._form.fields, directed=self._site.reader.directed)
-                self._sight(heard, first_us, heard.sequence)
+            self._asked_us = first_us
+        places = [block[start : start + size] for start in range(0, len(block), size)]
+        records = [record for record in places if not is_empty(record)]
+        for record in records:
+            heard = read_record(record, self._form.fields, directed=self._site.reader.directed)
+            self._sight(heard, first_us, heard.sequence)
+        full = self._form.count is None and len(records) == len(places)
+        if not (self._more or full):
+            self._clear_us = self._asked_us
         self._finish(now_us)
         if self._more:
             self.due_us = now_us

@@ -12,7 +12,7 @@ from minewatch_drivers.plan import read_exchange
 from minewatch_drivers.reader_header import Header
 from minewatch_drivers.reader_model import Flag
 from minewatch_drivers.reader_record import read_record
-from minewatch_drivers.reader_scan import DELIVERED_US, NEVER_US, ReaderScan, ReaderWrite, Site
+from minewatch_drivers.reader_scan import DELIVERED_US, ReaderScan, ReaderWrite, Site
 
 
 class FlagScan(ReaderScan):
@@ -28,12 +28,18 @@ class FlagScan(ReaderScan):
         self._owes: Register | None = None
         self._shown: tuple[int, ...] | None = None
 
+    def reset(self, now_us: int) -> None:
+        """A new connection: whether the last write was done is not known."""
+        self.unwritten(now_us)
+        super().reset(now_us)
+
     def _state_read(self, header: Header, first_us: int, now_us: int) -> None:
         form = self._form
         restarted = form.power_on is not None and header.at(form.power_on.address) != 0
         self._say_state(overflowed=restarted, first_us=first_us, now_us=now_us)
         if not header.at(form.flag.address):
             self._unsure = None
+            self._clear_us = first_us
         if header.at(form.flag.address) and self._owes is None and not self._outbox.full:
             self._ask(self._card)
             return
@@ -46,6 +52,7 @@ class FlagScan(ReaderScan):
             heard = read_record(block, self._form.fields, directed=self._site.reader.directed)
             self._sight(heard, first_us, None)
         self._unsure, self._shown = None, block
+        self._clear_us = first_us
         self._owe(self._form.flag, now_us)
         self._finish(now_us)
 
@@ -60,16 +67,16 @@ class FlagScan(ReaderScan):
 
     def written(self, now_us: int) -> None:
         """The reader can read the next card; look for it at once."""
-        self._owes, self.acknowledge_us = None, NEVER_US
-        self._shown = None
+        super().written(now_us)
+        self._owes, self._shown = None, None
         self.due_us = now_us
 
     def unwritten(self, now_us: int) -> None:
         """Look again before the next try: the flag may already belong to another card."""
+        super().unwritten(now_us)
         if self._owes == self._form.flag:
             self._unsure = self._shown
-        self._owes, self._shown, self.acknowledge_us = None, None, NEVER_US
-        self.due_us = min(self.due_us, now_us + self.period_us)
+        self._owes, self._shown = None, None
 
 
 def _cleared(unit: int, at: Register) -> Exchange:

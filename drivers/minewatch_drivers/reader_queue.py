@@ -4,6 +4,8 @@ Records stand in the reader until their sequence is written back; read again bef
 recognised and dropped. Nobody is lost between reader and record, whatever the wire does.
 """
 
+from collections.abc import Collection
+
 from minewatch_drivers import modbus
 from minewatch_drivers.exchange import write_exchange
 from minewatch_drivers.plan import read_exchange
@@ -12,6 +14,9 @@ from minewatch_drivers.reader_model import Queue
 from minewatch_drivers.reader_numbers import Numbers
 from minewatch_drivers.reader_record import is_empty, read_record
 from minewatch_drivers.reader_scan import DELIVERED_US, NEVER_US, ReaderScan, ReaderWrite, Site
+
+UNKNOWN = -1
+"""Stands for how many delivered records the reader still holds where that is not known."""
 
 
 class QueueScan(ReaderScan):
@@ -25,6 +30,8 @@ class QueueScan(ReaderScan):
         self._boot: int | None = None
         self._owed: int | None = None
         self._more = False
+        self._held = self._kept = 0
+        self._asked_us = 0
 
     def _state_read(self, header: Header, first_us: int, now_us: int) -> None:
         form = self._form
@@ -33,6 +40,9 @@ class QueueScan(ReaderScan):
         waiting = header.at(form.count)
         count = min(waiting, form.records_max)
         self._more = waiting > count
+        self._asked_us = first_us
+        if waiting in (0, self._held):
+            self._clear_us = first_us
         if count and self.acknowledge_us == NEVER_US and not self._outbox.full:
             size = count * form.record_size
             self._ask(read_exchange(self._site.device.unit, form.table, form.records, size))
@@ -47,7 +57,8 @@ class QueueScan(ReaderScan):
         if boot == before or before is None or form.log_kept:
             return False
         self._numbers.restarted()
-        self._owed, self.acknowledge_us = None, NEVER_US
+        self.acknowledge_us = NEVER_US
+        self._held = UNKNOWN
         return True
 
     def _page_read(self, block: tuple[int, ...], first_us: int, now_us: int) -> None:
@@ -55,7 +66,11 @@ class QueueScan(ReaderScan):
         shown: dict[int, int] = {}
         for start in range(0, len(block), size):
             self._record(block[start : start + size], first_us, shown)
-        self._owed = _first_run(shown)
+        run = _first_run(shown)
+        self._owed = shown[run[-1]] if run else None
+        self._held, self._kept = len(shown), len(shown) - len(run)
+        if not self._more:
+            self._clear_us = self._asked_us
         if self._owed is not None:
             self.acknowledge_us = now_us + DELIVERED_US
         self._mark = self._outbox.sightings_put
@@ -77,22 +92,28 @@ class QueueScan(ReaderScan):
         pdu = modbus.write_register_pdu(self._form.acknowledge, self._owed)
         return ReaderWrite(self, write_exchange(self._site.device.unit, pdu))
 
+    def unwritten(self, now_us: int) -> None:
+        """The reader may have dropped what was delivered, or not."""
+        super().unwritten(now_us)
+        self._held = UNKNOWN
+
     def written(self, now_us: int) -> None:
         """The reader has dropped what was delivered; what waits behind it is read at once."""
-        self.acknowledge_us = NEVER_US
+        super().written(now_us)
+        self._held = self._kept
         if self._more:
             self.due_us = now_us
 
 
-def _first_run(shown: dict[int, int]) -> int | None:
-    """Return the sequence at the end of the lowest unbroken run; `shown` maps number → sequence.
+def _first_run(shown: Collection[int]) -> range:
+    """Return the lowest unbroken run of numbers.
 
     What lies behind a gap stays: the missing record may stand out of order behind this page, and
     an acknowledgement drops everything up to it.
     """
     if not shown:
-        return None
-    last = min(shown)
+        return range(0)
+    first = last = min(shown)
     while last + 1 in shown:
         last += 1
-    return shown[last]
+    return range(first, last + 1)

@@ -21,7 +21,6 @@ from minewatch_drivers.reader_header import Header, registers
 from minewatch_drivers.reader_record import Heard
 
 DELIVERED_US = 500_000
-ACKNOWLEDGE_RETRY_US = 1_000_000
 NEVER_US = 1 << 62
 
 
@@ -58,6 +57,8 @@ class ReaderScan(ABC):
         self._mark = 0
         self.writing = False
         """Whether the write is under way."""
+        self._clear_us: int | None = None
+        """When the reader last held nothing that was not delivered; later records are younger."""
 
     # What the schedule and the line call.
 
@@ -66,6 +67,7 @@ class ReaderScan(ABC):
         self.exchange = self._begin
         self.first_us = None
         self.due_us = now_us
+        self.acknowledge_us = NEVER_US
         self.writing = False
 
     def accept(self, pdu: bytes, first_us: int, now_us: int) -> str:
@@ -122,11 +124,12 @@ class ReaderScan(ABC):
     def written(self, now_us: int) -> None:
         """The write was done."""
         self.acknowledge_us = NEVER_US
-        del now_us
+        self.due_us = min(self.due_us, now_us + self.period_us)
 
     def unwritten(self, now_us: int) -> None:
-        """The write was perhaps done, perhaps not: try again at the reader's own pace."""
-        self.acknowledge_us = now_us + ACKNOWLEDGE_RETRY_US
+        """The write was perhaps done, perhaps not: look again before the next try."""
+        self.acknowledge_us = NEVER_US
+        self.due_us = min(self.due_us, now_us + self.period_us)
 
     # What styles share.
 
@@ -142,9 +145,12 @@ class ReaderScan(ABC):
         self.due_us = next_due(self.due_us, self.period_us, now_us)
 
     def _sight(self, heard: Heard, first_us: int, sequence: int | None) -> None:
-        """Deliver one record; without a badge it is a read that nobody can name."""
+        """Deliver one record; without a badge it is a read that nobody can name.
+
+        It is stamped with a time at which the reader surely had not made it yet.
+        """
         name, time_s = self._site.reader.id, heard.time_s
-        at_ms = first_us // 1000
+        at_ms = (first_us if self._clear_us is None else min(first_us, self._clear_us)) // 1000
         self._outbox.sight(
             Sighting(name, heard.badge, at_ms, heard.direction, heard.flags, sequence, time_s)
         )
@@ -184,7 +190,7 @@ class ReaderWrite:
         return ""
 
     def retry(self, _first_us: int) -> bool:
-        """Leave the next try to the reader's own pace."""
+        """Never blindly: the reader may have restarted, and then it means somebody else."""
         return False
 
     def refuse(self, now_us: int, _first_us: int, _unit_dead: bool) -> None:

@@ -87,7 +87,7 @@ class Hearing:
             self.ears.lost(reader, count)
 
     def _take_one(self, place: Place, sighting: Sighting) -> None:
-        earliest_ms = self.ears.earliest_ms(place.id)
+        earliest_ms = min(self.ears.earliest_ms(place.id), sighting.sampled_ms)
         sequence = sighting.sequence
         if sequence is not None:
             placed = self.ears.place(place.id, sequence, sighting.reader_time_s, earliest_ms)

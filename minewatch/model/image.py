@@ -32,6 +32,7 @@ class Sighting(NamedTuple):
 
     `direction` is +1 in, -1 out, 0 undirected; `flags` bit 0 low battery, bit 1 SOS;
     `sequence` counts in the reader (None where it has none), `reader_time_s` is its own clock.
+    `sampled_ms` is a time at which the reader surely had not made the record yet.
     An empty badge is a read that is lost for good: somebody passed whom nobody can name.
     """
 

@@ -128,6 +128,65 @@ def test_a_restarted_reader_counts_anew(kit: SimpleNamespace) -> None:
     assert [s.badge for s in virtual.sightings][-1] == "40100"
 
 
+def test_a_restart_is_said_even_if_nobody_comes_after_it(kit: SimpleNamespace) -> None:
+    """What waited in a reader that lost its power is gone: overflow 1 at the next look, once."""
+    virtual, queue = bench(kit)
+    queue.hear(40_001)
+    virtual.run(4_000_000)
+    queue.boot, queue.sequence = 8, 0
+    virtual.run(8_000_000)
+
+    values = [sample.readings[0].value for sample in virtual.samples]
+    assert values.count(1) == 1
+    assert values[-1] == 0
+
+
+def test_an_acknowledgement_stops_before_a_gap(kit: SimpleNamespace) -> None:
+    """Number 16 stands behind the window: 17 is not acknowledged before 16 was read."""
+    virtual, queue = bench(kit)
+    for n in range(17):
+        queue.hear(50_001 + n)
+    queue.records[15], queue.records[16] = queue.records[16], queue.records[15]
+
+    virtual.run(6_000_000)
+
+    assert queue.acknowledged == [15, 17]
+    assert sorted(s.badge for s in virtual.sightings) == [str(50_001 + n) for n in range(17)]
+    assert queue.records == []
+
+
+def test_an_old_acknowledgement_is_not_given_to_a_restarted_reader(kit: SimpleNamespace) -> None:
+    """Lost in a restart, the write is not repeated: it would drop people of the new numbers."""
+    virtual, queue = bench(kit, share=1.0)
+    for n in range(5):
+        queue.hear(40_000 + n)
+    virtual.run(1_450_000)
+    virtual.slave.twist = lambda slave, envelope, pdu: []
+    virtual.run(1_900_000)
+    virtual.slave.twist = None
+    queue.records.clear()
+    queue.boot, queue.sequence = 8, 0
+    for n in range(5):
+        queue.hear(41_000 + n)
+    virtual.run(9_000_000)
+
+    assert [s.badge for s in virtual.sightings][5:] == [str(41_000 + n) for n in range(5)]
+
+
+def test_records_are_stamped_before_they_were_made(kit: SimpleNamespace) -> None:
+    """In a rush a record waits behind others: its stamp is when the queue was last empty."""
+    virtual, queue = bench(kit)
+    virtual.run(3_000_000)
+    made_us = virtual.now_us
+    for n in range(100):
+        queue.hear(60_001 + n)
+    virtual.run(12_000_000)
+
+    assert len(virtual.sightings) == 100
+    assert all(s.sampled_ms <= made_us // 1000 for s in virtual.sightings)
+    assert all(s.sampled_ms >= made_us // 1000 - 1_000 for s in virtual.sightings)
+
+
 def test_an_undirected_reader_gives_no_direction(kit: SimpleNamespace) -> None:
     """What such a reader writes into the direction field is not believed (practice 21)."""
     virtual, queue = bench(kit, directed=False)

@@ -2,6 +2,7 @@
 
 import random
 import re
+import tomllib
 from importlib import resources
 
 import pytest
@@ -9,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from minewatch_drivers import device_file
 from minewatch_drivers.device_file import DeviceFileError
+from minewatch_drivers.jobs import SIGHTINGS_MAX, Outbox, UnitState
+from minewatch_drivers.reader import open_reader, reader_exchanges
 from minewatch_drivers.reader_model import BadgeText, BadgeWords, RecordFields
 from minewatch_drivers.reader_numbers import KNOWN_MAX, Numbers
 from minewatch_drivers.reader_record import badge_text, read_record
+
+from minewatch.model.mine import Device, Reader
+from minewatch.model.quality import Quality
 
 WORD = st.integers(0, 0xFFFF)
 FORMS = (
@@ -164,6 +170,73 @@ def test_a_wrong_reader_file_names_key_and_reason(
 
     assert caught.value.key == key
     assert re.search(why, caught.value.why)
+
+
+READERS = sorted(
+    name
+    for name in device_file.catalogue()
+    if device_file.load(name).category == "people" and device_file.load(name).reader is not None
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 70_000), st.text(max_size=6), st.just([[0, 9]])
+)
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_value_in_a_reader_file_crashes_the_loader(name: str, data: st.DataObject) -> None:
+    """Any value in any place of a reader's tables gives a reader or a DeviceFileError."""
+    tree = tomllib.loads((PEOPLE / f"{name}.toml").read_text(encoding="utf-8"))
+    (style,) = {"queue", "drain", "snapshot", "flag"} & tree.keys()
+    table = tree[style]
+    if data.draw(st.booleans()):
+        table = table["fields"]
+    key = data.draw(st.sampled_from([*sorted(table), "low_word", "sequence", "boot", "flags"]))
+    table[key] = data.draw(SCALARS)
+
+    refused = None
+    try:
+        made = device_file.build("mutant", "people", tree)
+    except DeviceFileError as error:
+        refused = error
+    else:
+        assert reader_exchanges(Device("d", "b", 1, "mutant"), made)
+
+    assert refused is None or refused.file == "people/mutant.toml"
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(seed=st.integers(0, 2**32), often=st.sampled_from((0.0, 0.5, 1.0)))
+@settings(max_examples=25, deadline=None)
+def test_no_registers_crash_a_reader(name: str, seed: int, often: float) -> None:
+    """Whatever a device shows in place of a reader's state and records, nothing escapes."""
+    rng, model = random.Random(seed), device_file.load(name)
+    outbox = Outbox()
+    scan = open_reader(
+        reader=Reader("r", "", "z", "d", directed=True),
+        device=Device("d", "b", 1, name),
+        model=model,
+        state=UnitState(1000),
+        outbox=outbox,
+        period_us=1_000_000,
+    )
+    now_us = 1_000_000
+    for _ in range(60):
+        now_us += 300_000
+        job = scan.acknowledge(now_us) or scan
+        size = job.exchange.reply_size - 2
+        words = bytes(rng.randbytes(1)[0] if rng.random() < 0.7 else 0 for _ in range(size))
+        if model.sentinel is not None and rng.random() < 0.8:
+            words = model.sentinel.expected.to_bytes(2, "big") + words[2:]
+        if rng.random() < often * 0.3:
+            job.refuse(now_us, now_us, rng.random() < 0.5)
+        else:
+            job.accept(bytes((job.exchange.function, size)) + words, now_us, now_us + 1_000)
+        if rng.random() < 0.5:
+            outbox.take()
+    assert {each.quality for s in outbox.take().samples for each in s.readings} <= set(Quality)
+    assert len(outbox.sightings) <= SIGHTINGS_MAX
 
 
 def test_a_file_has_one_style() -> None:

@@ -215,9 +215,10 @@ def scene() -> Iterator[Open]:
         directed: bool = False,
         gates: bool = True,
         checked: bool = True,
+        seed: int = 1,
     ) -> Scene:
         bench = VirtualBench(
-            _mine(mouth, inner, directed=directed, gates=gates), QUIET, writes=False
+            _mine(mouth, inner, directed=directed, gates=gates), QUIET, seed, writes=False
         )
         watch = Watch(bench)
         made = Scene(bench, watch, Crowd(bench))
@@ -285,11 +286,24 @@ def test_a_shift_change_past_a_complete_queue_is_exact(
     assert "badge_unknown" not in made.watch.kinds() or model == EPC
 
 
-@pytest.mark.parametrize("model", [QUEUE, EPC, DRAIN, SNAPSHOT, UWB, FLAG])
-def test_a_shift_change_past_a_bad_reader_brackets_the_truth(scene: Open, model: str) -> None:
+STYLES = (QUEUE, EPC, DRAIN, SNAPSHOT, UWB, FLAG)
+RUNS = [
+    *[pytest.param(model, 1) for model in STYLES],
+    *[
+        pytest.param(model, seed, marks=pytest.mark.nightly)
+        for model in STYLES
+        for seed in range(2, 22)
+    ],
+]
+
+
+@pytest.mark.parametrize(("model", "seed"), RUNS)
+def test_a_shift_change_past_a_bad_reader_brackets_the_truth(
+    scene: Open, model: str, seed: int
+) -> None:
     """Reads missed, repeated and swapped, answers lost, a silence, a restart: lo <= truth <= hi."""
     inner = model if model in (EPC, FLAG) else QUEUE
-    made = scene(model, inner, directed=model in (QUEUE, EPC))
+    made = scene(model, inner, directed=model in (QUEUE, EPC), seed=seed)
     for name in ("lose_reads", "repeat_reads", "shuffle_reads"):
         made.do(name, reader="mouth", share=0.1)
     made.do("fault", target="b_mouth", name="drop", share=0.1)

@@ -8,7 +8,7 @@ import pytest
 from minewatch.core import hearing
 from minewatch.core.fold import recover
 from minewatch.core.snapshot import durable_from_json, durable_to_json
-from minewatch.model.image import Reading, Sample
+from minewatch.model.image import Reading, Sample, Sighting
 from minewatch.model.mine import Reader
 from minewatch.model.quality import Quality
 
@@ -208,6 +208,53 @@ def test_an_overflowed_reader_widens_its_zone(rig: Any) -> None:
     rig.sees("r_west", "b1", "b2")
     rig.rest(2)
     assert rig.zone_span("face") == (0, 0)
+
+
+@pytest.mark.parametrize("gates", [True, False])
+def test_reads_without_a_badge_widen_the_count(rig_of: Callable[..., Any], gates: bool) -> None:
+    """Three lost reads at a mouth are said once; without a gate they widen both bounds by three."""
+    rig = rig_of(gates=gates)
+    badges = [f"b{n}" for n in range(5)]
+    rig.enter(*badges)
+    rig.sees("above", "", "", "")
+    rig.turn()
+
+    (lost,) = [event for event in rig.events if event.kind == "reads_lost"]
+    assert lost.data["count"] == 3
+    assert rig.span == ((5, 5) if gates else (2, 8))
+
+
+def test_a_numbered_read_without_a_badge_counts_once(rig_of: Callable[..., Any]) -> None:
+    """An unreadable card that comes again is known by its number, and leaves no gap behind it."""
+    rig = rig_of(gates=False)
+    rig.enter("b1")
+    for _ in range(3):
+        rig.sees("above", "", way=1, sequence=7)
+        rig.turn()
+    rig.sees("above", "b2", way=1, sequence=8)
+    rig.turn()
+
+    lost = [event.data["count"] for event in rig.events if event.kind == "reads_lost"]
+    assert lost == [1]
+    assert rig.span == (1, 3)
+
+
+def test_a_record_that_waited_in_a_rush_undoes_nothing(rig: Any) -> None:
+    """An entry that is delivered late is older than its stamp says at most: nobody left unread."""
+    rig.enter("b1")
+    rig.rest(20)
+    stamp_ms = rig.now_ms
+    rig.gate[0] += 1
+    rig.rest(8)
+    rig.sees("r_west", "b2")
+    rig.turn()
+    rig.rest(8)
+    record = Sighting("above", "b2", stamp_ms, 1, 0, 40, None)
+    rig._sightings.append(record)
+    rig.turn()
+
+    assert not [e for e in rig.events if e.kind == "badge_left"]
+    assert rig.span == (2, 2)
 
 
 def test_a_silent_mouth_shows_at_least_and_is_bounded_by_the_gate(rig: Any) -> None:
