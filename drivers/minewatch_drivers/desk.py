@@ -153,9 +153,15 @@ class Desk:
             job = schedule.next_scan(now_us) or inquiries.next_job(now_us)
         return job
 
-    def _due_us(self, now_us: int) -> int:
-        """Return when there will be something to ask."""
-        due_us = self._schedule.due_us(now_us, self._fresh_table(now_us))
+    def _heed_urgency(self, now_us: int) -> None:
+        """Take up what `urge` said last."""
+        if self._urged_now is not self._urged:
+            self._urged_now = points, period_us = self._urged
+            self._schedule.urge(now_us, points, period_us)
+
+    def _due_us(self, now_us: int, flying: Collection[Job] = ()) -> int:
+        """Return when there will be something to ask beside `flying`."""
+        due_us = self._schedule.due_us(now_us, self._fresh_table(now_us), flying)
         if self._inquiries.waiting:
             due_us = min(due_us, self._inquiries.due_us(now_us))
         return due_us

@@ -149,8 +149,7 @@ class Line(Desk):
         if self._reconnect:
             return Turn(None, now_us, reconnect=True)
         if self._urged_now is not self._urged:
-            self._urged_now = points, period_us = self._urged
-            self._schedule.urge(now_us, points, period_us)
+            self._heed_urgency(now_us)
         if self._paced:
             ready_us = max(self._quiet_us, self._last_byte_us + self._silence_us)
             if now_us < ready_us:

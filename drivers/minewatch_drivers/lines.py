@@ -16,6 +16,7 @@ from minewatch_drivers.files_line import FilesLine
 from minewatch_drivers.gsm_line import GsmLine
 from minewatch_drivers.jobs import Taken
 from minewatch_drivers.line import Line, LineStatus, Turn
+from minewatch_drivers.pipeline import PipelinedLine, questions_at_once
 from minewatch_drivers.rhythm import LineRhythm
 from minewatch_drivers.serial_line import SerialLine
 from minewatch_drivers.serial_model import Says
@@ -99,6 +100,9 @@ def open_line(mine: Mine, bus: Bus, *, writes: bool) -> AnyLine:
         return FilesLine(mine, bus)
     if parse_address(bus.url).transport == "serial":
         return GsmLine(mine, bus) if _is_modem(mine, bus) else SerialLine(mine, bus)
+    depth = questions_at_once(mine, bus)
+    if depth > 1:
+        return PipelinedLine(mine, bus, writes=writes, depth=depth)
     return Line(mine, bus, writes=writes)
 
 

@@ -4,14 +4,18 @@ WINDOW_US = 10_000_000
 
 
 class LoadMeter:
-    """Sums busy time in windows of ten seconds; `load` is that of the last full window."""
+    """Sums busy time in windows of ten seconds; `load` is that of the last full window.
+
+    Where `depth` exchanges may run at once, the load is the share of that room.
+    """
 
     __slots__ = (
-        "_busy_us", "_window_us", "load",
+        "_busy_us", "_depth", "_window_us", "load",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = 1) -> None:
         self.load = 0.0
+        self._depth = depth
         self._busy_us = 0
         self._window_us = 0
 
@@ -22,7 +26,7 @@ class LoadMeter:
             self._window_us = start_us
         elapsed_us = end_us - self._window_us
         if elapsed_us >= WINDOW_US:
-            self.load = self._busy_us / elapsed_us
+            self.load = self._busy_us / elapsed_us / self._depth
             self._busy_us, self._window_us = 0, end_us
 
 
