@@ -1,6 +1,6 @@
 """`minewatch check CONFIG`: everything that is wrong at once, else what the mine will do and why.
 
-Exit codes: 0 loads (warnings may stand) · 1 loads, but a line has no time for all its devices ·
+Exit codes: 0 loads (warnings may stand) · 1 loads, but a line cannot meet its deadlines ·
 74 the canonical file cannot be written · 78 refused.
 """
 
@@ -19,14 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.cli import exit_codes
+from minewatch.cli.check_lines import COLUMNS, line_faults, line_rows, lines_report
 from minewatch.mine import Fault, Loaded, Severity, load
 from minewatch.mine.rules import LIMITS
 from minewatch.model.codec import mine_hash, mine_to_json
 from minewatch.model.kind import UNITS, format_value
 from minewatch.model.mine import Mine, Point
 from minewatch.text import Catalogue
-
-SLOWEST_SHOWN = 3
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
@@ -84,7 +83,7 @@ def _report(loaded: Loaded, budgets: tuple[LineBudget, ...]) -> dict[str, Any]:
         "config": None if mine is None else mine_hash(mine),
         "profile": None if mine is None else mine.profile,
         "limits": [] if mine is None else [_limits_row(point) for point in mine.points],
-        "lines": [{**dataclasses.asdict(each), "possible": each.possible} for each in budgets],
+        "lines": [] if mine is None else lines_report(mine, budgets),
         "late_proofs": []
         if mine is None
         else [dataclasses.asdict(each) for each in late_proofs(mine, budgets)],
@@ -126,7 +125,7 @@ class _Page:
         self._headcount(mine)
         self._outputs(mine)
         self._limits(mine)
-        self._lines(budgets)
+        self._lines(mine, budgets)
         self._late_proofs(mine, budgets)
         self._console.print(Text(self._both("check.loads"), "bold green"))
 
@@ -204,33 +203,19 @@ class _Page:
                 words.append(f"{self._both(f'limit.{name}')} {printed}")
         return "\n".join(words)
 
-    def _lines(self, budgets: tuple[LineBudget, ...]) -> None:
-        """Show each line's load and its slowest points; an overloaded line in red."""
-        columns = ("line_bus", "load", "cycle", "reaction", "write")
-        table = self._table(self._both("check.lines_title"), *columns)
+    def _lines(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
+        """Show what each line can do, and say what would help those that cannot; these in red."""
+        table = self._table(self._both("check.lines_title"), *COLUMNS)
         for budget in budgets:
             style = "" if budget.possible else STYLE[Severity.ERROR]
-            table.add_row(*(Text(cell, style) for cell in _line_row(budget)))
+            for row in line_rows(budget):
+                table.add_row(*(Text(cell, style) for cell in row))
         self._console.print(table)
-        for budget in budgets:
-            if not budget.possible:
-                words = self._both("check.overloaded", bus=budget.bus)
-                self._console.print(Text(words, STYLE[Severity.ERROR]))
+        for words in line_faults(mine, budgets, self._both):
+            self._console.print(words)
 
     def _late_proofs(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
         """Name each output whose good cut would be told as failed."""
         for late in late_proofs(mine, budgets):
             words = self._both("check.late_proof", **dataclasses.asdict(late))
             self._console.print(Text(words, STYLE[Severity.ERROR]))
-
-
-def _line_row(budget: LineBudget) -> tuple[str, ...]:
-    slowest = sorted(budget.points, key=lambda each: -each.reaction_ms)[:SLOWEST_SHOWN]
-    reaction = "\n".join(
-        f"{each.point} {each.reaction_ms} ms ({each.reaction_one_dead_ms} ms)" for each in slowest
-    )
-    write = "—"
-    if budget.write_ms is not None:
-        write = f"{budget.write_ms} ms ({budget.write_one_dead_ms} ms)"
-    load = f"{budget.load:.0%} ({budget.load_urged:.0%})"
-    return budget.bus, load, f"{budget.cycle_ms} ms", reaction, write

@@ -11,6 +11,7 @@ from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
 from minewatch_drivers.files_address import parse_files_address
 from minewatch_drivers.files_dialect import MODELS
 from minewatch_drivers.serial_model import Says
+from minewatch_drivers.timing import Timing
 
 from minewatch.mine.check_certified import is_files
 from minewatch.mine.check_readers import check_mouths
@@ -19,8 +20,15 @@ from minewatch.mine.schema import DeviceTable, MqttTable, OutputTable, PointTabl
 from minewatch.mine.shape import Row, Shaped
 from minewatch.mine.suggest import nearest
 from minewatch.model.kind import UNITS
+from minewatch.model.mine import Bus
 
 SERIAL_UNIT_MAX = 247
+
+WATCHDOG_SHARE = 3
+"""A failure of a line may keep its relays waiting for a third of their watchdog's time."""
+
+REPLY_BYTES = 64
+"""The answer that a line's silence after a failure is reckoned with."""
 SAYS_CARDS = (Says.CARD, Says.INVENTORY)
 
 
@@ -38,6 +46,7 @@ def check(shaped: Shaped, faults: Faults) -> None:
         _reader(reader, models, faults)
     check_mouths(shaped, models, faults)
     _signals_once(shaped, faults)
+    _relay_lines(shaped, models, faults)
 
 
 def _buses(shaped: Shaped, faults: Faults) -> None:
@@ -187,3 +196,27 @@ def _signals_once(shaped: Shaped, faults: Faults) -> None:
             faults.add(
                 reader.where, "device", "duplicate_signal", other=other, got=reader.table.device
             )
+
+
+def _relay_lines(shaped: Shaped, models: dict[str, DeviceModel], faults: Faults) -> None:
+    """Refuse lines whose one failure takes so long that a relay's watchdog may fire meanwhile."""
+    driven = {row.table.device for row in shaped.outputs}
+    devices = [row.table for row in shaped.devices if row.table.id in models]
+    for row in shaped.buses:
+        if is_files(row.table.url) or _address(row.table.url) is None:
+            continue
+        bus = Bus(**row.table.model_dump())
+        near = [models[table.id] for table in devices if table.bus == bus.id]
+        timing = Timing(bus)
+        worst_us = max((timing.frames_us(each, 8, REPLY_BYTES) for each in near), default=0)
+        silent_ms = bus.timeout_ms + timing.quiet_us(worst_us) // 1000
+        for table in devices:
+            watchdog = models[table.id].watchdog
+            if table.bus != bus.id or table.id not in driven or watchdog is None:
+                continue
+            if silent_ms > watchdog.time_ms // WATCHDOG_SHARE:
+                faults.add(
+                    row.where, "timeout_ms", "relay_line_slow", bus=bus.id, device=table.id,
+                    silent_ms=silent_ms, watchdog_ms=watchdog.time_ms,
+                )  # fmt: skip
+                break

@@ -56,7 +56,8 @@ def test_json_says_the_same_to_machines() -> None:
 
 def test_an_overloaded_line_is_a_failed_check(spoiled: Any) -> None:
     """A mine that loads but whose line cannot keep up leaves with 1 and names the line."""
-    spoiled.replace("buses.toml", "baud=9600", "baud=300")
+    fast = "scan_ms = 1000\ntimeout_ms = 300"
+    spoiled.replace("buses.toml", fast, fast.replace("1000", "100"))
     result = _check(str(spoiled.folder))
 
     assert result.exit_code == exit_codes.CHECK_FAILED
@@ -137,3 +138,19 @@ def test_the_hash_follows_every_change(spoiled: Any, demo: Loaded) -> None:
 
     assert changed is not None
     assert mine_hash(changed) != before
+
+
+def test_what_helps_a_refused_line_is_named(spoiled: Any) -> None:
+    """The report names a baud rate and devices to move; with either the line is possible."""
+    fast = "scan_ms = 1000\ntimeout_ms = 300"
+    spoiled.replace("buses.toml", fast, fast.replace("1000", "500"))
+    result = _check(str(spoiled.folder), "--json")
+    (line,) = (each for each in json.loads(result.stdout)["lines"] if not each["possible"])
+
+    assert result.exit_code == exit_codes.CHECK_FAILED
+    assert line["bus"] == "line_headings"
+    assert line["advice"]["baud"] in (19_200, 38_400)
+    assert line["advice"]["devices"]
+
+    spoiled.replace("buses.toml", "baud=9600", f"baud={line['advice']['baud']}")
+    assert _check(str(spoiled.folder), "--json").exit_code == exit_codes.OK
