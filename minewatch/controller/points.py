@@ -5,10 +5,11 @@ The text says exactly what `core.view.view` shows in `points`; it is put togethe
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 from minewatch.core.points import NEVER_MS, Live
+from minewatch.core.shelves import Shelves
 from minewatch.model.quality import Quality
 
 _NAMES = tuple(quality.name for quality in Quality)
@@ -21,21 +22,21 @@ class Spelled(str):
     __slots__ = ()
 
 
-def spell_points(live: Mapping[str, Live]) -> Spelled:
+def spell_points(live: Shelves[Live]) -> Spelled:
     """Return the whole table."""
-    return Spelled(f"{{{','.join(_entries(live.items()))}}}")
+    return Spelled(
+        f"{{{','.join(_entries(each for part in live.shelves.values() for each in part.items()))}}}"
+    )
 
 
-def changed_points(before: Mapping[str, Live], now: Mapping[str, Live]) -> Spelled | None:
+def changed_points(before: Shelves[Live], now: Shelves[Live]) -> Spelled | None:
     """Return the entries of points that were read since `before`, null for those that are gone.
 
     None where there is none. A point that was not touched is the same object still.
     """
-    if now is before:
-        return None
-    entries = _entries([each for each in now.items() if before.get(each[0]) is not each[1]])
-    if before.keys() != now.keys():
-        entries += [f"{_quoted(point)}:null" for point in before if point not in now]
+    moved, gone = now.changed(before)
+    entries = _entries(moved)
+    entries += [f"{_quoted(point)}:null" for point in gone]
     return Spelled(f"{{{','.join(entries)}}}") if entries else None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core.fold import apply
 from minewatch.core.plan import build
+from minewatch.core.shelves import Shelves, Writing
 from minewatch.core.state import State
 from minewatch.core.wheel import Turning
 from minewatch.model.event import Event
@@ -28,7 +29,7 @@ class Draft:
     """
 
     __slots__ = (
-        "_live_is_own",
+        "_own_live",
         "checks",
         "durable",
         "events",
@@ -51,16 +52,18 @@ class Draft:
         self.checks: list[str] = []
         known = state.volatile.plan
         self.plan = known if known is not None and known.mine is mine else build(mine)
-        self.live: dict[str, Live] = state.volatile.points.live
-        self.wheel = Turning(state.volatile.points.wheel)
-        self._live_is_own = False
+        self.live: Shelves[Live] = state.volatile.points.live
+        if self.live.home is not self.plan.home:
+            self.live = self.live.rehomed(self.plan.home)
+        self.wheel = Turning(state.volatile.points.wheel, self.plan.home)
+        self._own_live: Writing[Live] | None = None
 
-    def own_live(self) -> "dict[str, Live]":
-        """Return the values of points for writing: this step's own copy of `live`."""
-        if not self._live_is_own:
-            self.live = dict(self.live)
-            self._live_is_own = True
-        return self.live
+    def own_live(self) -> "Writing[Live]":
+        """Return the values of points for writing: what is written stands in `live` at once."""
+        if self._own_live is None:
+            self._own_live = Writing(self.live)
+            self.live = self._own_live.table()
+        return self._own_live
 
     def emit(self, kind: str, /, text: str = "", **data: Any) -> int:
         """Record one decision and fold it; return the ledger index that it will have."""
@@ -75,7 +78,8 @@ class Draft:
 
     def state(self) -> State:
         """Return the state that the step ends in."""
-        points = replace(self.volatile.points, live=self.live, wheel=self.wheel.frozen())
+        live = self.live if self._own_live is None else self._own_live.frozen()
+        points = replace(self.volatile.points, live=live, wheel=self.wheel.frozen())
         return State(self.durable, replace(self.volatile, points=points, plan=self.plan))
 
     def update_volatile(self, **parts: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minewatch.model.kind import UNITS, Kind
-from minewatch.model.mine import Condition, Mine, Mode, Output, OutputRole, Point
+from minewatch.model.mine import Bus, Condition, Mine, Mode, Output, OutputRole, Point
 from minewatch.model.scan import scan_ms, stale_ms
 
 Wired = Mapping[tuple[str, Condition], tuple[str, ...]]
@@ -45,6 +45,7 @@ class PointPlan:
     point: Point
     id: str
     zone: str
+    device: str
     bus: str
     scan_ms: int
     stale_ms: int
@@ -88,6 +89,8 @@ class Plan:
     methane_of_zone: Mapping[str, tuple[str, ...]]
     guards: Mapping[str, tuple[str, ...]]
     driven: Mapping[str, Output] = field(default_factory=dict)
+    home: Mapping[str, str] = field(default_factory=dict)
+    """The device of each point: where its entry lies in a table that is copied by devices."""
 
     def neighbours(self, point_id: str) -> tuple[str, ...]:
         """Return the other methane heads of the point's zone."""
@@ -98,7 +101,8 @@ class Plan:
 def build(mine: Mine) -> Plan:
     """Return the plan of `mine`."""
     wired = _wired(mine)
-    points = {point.id: _point_plan(mine, point, wired) for point in mine.points}
+    buses = {device.id: (device.id, mine.bus(device.bus)) for device in mine.devices}
+    points = {each.id: _point_plan(each, *buses[each.device], wired) for each in mine.points}
     methane = [p for p in points.values() if p.is_methane]
     by_zone = _grouped((p.zone, p.id) for p in methane)
     roles = DRIVEN[mine.mode]
@@ -109,6 +113,7 @@ def build(mine: Mine) -> Plan:
         methane_of_zone=by_zone,
         guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
         driven={o.id: o for o in mine.outputs if o.role in roles},
+        home={p.id: p.device for p in points.values()},
     )
 
 
@@ -120,8 +125,7 @@ def _guards(
     return wired or by_zone.get(output.zone, ())
 
 
-def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
-    bus = mine.bus(mine.device(point.device).bus)
+def _point_plan(point: Point, device: str, bus: Bus, wired: Wired) -> PointPlan:
     limits = point.limits
     trips = wired.get((point.id, Condition.TRIP), ())
     faults = wired.get((point.id, Condition.FAULT), ())
@@ -139,6 +143,7 @@ def _point_plan(mine: Mine, point: Point, wired: Wired) -> PointPlan:
         point=point,
         id=point.id,
         zone=point.zone,
+        device=device,
         bus=bus.id,
         scan_ms=scan_ms(point, bus),
         stale_ms=point.stale_ms or stale_ms(scan_ms(point, bus)),

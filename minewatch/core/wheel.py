@@ -6,6 +6,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from minewatch.core.shelves import NOWHERE, Shelves, Writing
+
 BUCKET_MS = 100
 
 
@@ -13,35 +15,32 @@ BUCKET_MS = 100
 class Wheel:
     """`at` is each id's one deadline in ms; an entry of a bucket that disagrees with it is void."""
 
-    at: Mapping[str, int] = field(default_factory=dict)
+    at: Shelves[int] = field(default_factory=Shelves)
     buckets: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Turning:
-    """A wheel being turned; copies what it changes."""
+    """A wheel being turned; copies what it changes. `home` is where each name's deadline lies."""
 
-    __slots__ = ("_added", "_at", "_buckets", "_wheel")
+    __slots__ = ("_added", "_at", "_buckets", "_home", "_wheel")
 
-    def __init__(self, wheel: Wheel) -> None:
+    def __init__(self, wheel: Wheel, home: Mapping[str, str]) -> None:
         self._wheel = wheel
-        self._at: dict[str, int] | None = None
+        self._home = home
+        self._at: Writing[int] | None = None
         self._buckets: dict[int, tuple[str, ...]] | None = None
         self._added: dict[int, list[str]] = {}
 
     def schedule(self, name: str, due_ms: int) -> None:
         """Give `name` its one deadline; an earlier entry of it becomes void."""
-        if self._at is None:
-            self._at = dict(self._wheel.at)
-        self._at[name] = due_ms
+        self._own()[name] = due_ms
         self._added.setdefault(due_ms // BUCKET_MS, []).append(name)
 
     def schedule_all(self, deadlines: Sequence[tuple[str, int]]) -> None:
         """Do the same for many, in order."""
         if not deadlines:
             return
-        if self._at is None:
-            self._at = dict(self._wheel.at)
-        self._at.update(deadlines)
+        self._own().put(deadlines)
         for name, due_ms in deadlines:
             bucket = self._added.get(due_ms // BUCKET_MS)
             if bucket is None:
@@ -55,29 +54,39 @@ class Turning:
         reached = sorted(bucket for bucket in buckets if bucket <= newest)
         if not reached:
             return []
-        at = dict(self._wheel.at) if self._at is None else self._at
+        at, home = self._own(), self._home
+        where, shelf = None, {}
         found: list[str] = []
         for bucket in reached:
             end_ms = bucket * BUCKET_MS + BUCKET_MS
             later: list[str] = []
             for name in dict.fromkeys(buckets.pop(bucket)):
-                due_ms = at.get(name, end_ms)
+                if home.get(name, NOWHERE) != where:
+                    where = home.get(name, NOWHERE)
+                    shelf = at.shelf(where)
+                due_ms = shelf.get(name, end_ms)
                 if due_ms < end_ms and due_ms >= end_ms - BUCKET_MS:
                     if due_ms > now_ms:
                         later.append(name)
                     else:
                         found.append(name)
-                        del at[name]
+                        del shelf[name]
             if later:
                 buckets[bucket] = tuple(later)
-        self._at, self._buckets = at, buckets
+        self._buckets = buckets
         return found
 
     def frozen(self) -> Wheel:
         """Return the wheel as it stands now."""
         if self._at is None:
             return self._wheel
-        return Wheel(self._at, self._merged())
+        return Wheel(self._at.frozen(), self._merged())
+
+    def _own(self) -> Writing[int]:
+        if self._at is None:
+            at = self._wheel.at
+            self._at = Writing(at if at.home is self._home else at.rehomed(self._home))
+        return self._at
 
     def _merged(self) -> dict[int, tuple[str, ...]]:
         buckets = dict(self._wheel.buckets) if self._buckets is None else self._buckets

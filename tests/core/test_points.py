@@ -116,16 +116,17 @@ def test_an_unknown_point_is_ignored(rig) -> None:
     assert step(rig.mine, rig.state, image).events == ()
 
 
-def test_the_wheel_gives_each_name_once_at_its_newest_deadline() -> None:
+@pytest.mark.parametrize("home", [{}, {"a": "d1"}, {"a": "d1", "b": "d1"}, {"a": "d1", "b": "d2"}])
+def test_the_wheel_gives_each_name_once_at_its_newest_deadline(home) -> None:
     """An earlier entry of a name is void; a deadline later in the bucket waits for its ms."""
-    turning = Turning(Wheel())
+    turning = Turning(Wheel(), home)
     turning.schedule("a", 150)
     turning.schedule("a", 480)
     turning.schedule("b", 150)
     assert turning.due(149) == []
-    turning = Turning(turning.frozen())
+    turning = Turning(turning.frozen(), home)
     assert turning.due(150) == ["b"]
     assert turning.due(479) == []
-    turning = Turning(turning.frozen())
+    turning = Turning(turning.frozen(), home)
     assert turning.due(10_000) == ["a"]
     assert turning.frozen() == Wheel()
