@@ -110,6 +110,7 @@ class Air:
         self.switches = {p.id: _starts_on(p) for p in points if UNITS[p.kind].switch}
         self._fans = [p for p in points if p.kind is Kind.FAN_RUN]
         self._doors = [p.id for p in points if p.kind is Kind.DOOR]
+        self._winds = [p for p in points if p.kind in (Kind.DUCT_WIND, Kind.WIND_DIRECTION)]
         self._measured = [p for p in points if p.kind in QUIET]
         self._blow()
         for head in self.heads.values():
@@ -188,10 +189,10 @@ class Air:
             goal = self.main_draught if ducted else 0.25
             now = self.draught.get(zone.id, goal)
             self.draught[zone.id] = now + (goal - now) * STEP_S / 20.0
-        for point in self.mine.points:
+        for point in self._winds:
             if point.kind is Kind.DUCT_WIND:
                 self.switches[point.id] = bool(self._ducted(self.mine.zone(point.zone)))
-            elif point.kind is Kind.WIND_DIRECTION:
+            else:
                 self.switches[point.id] = self.main_draught > 0.3
 
     def _ducted(self, zone: Zone) -> bool | None:

@@ -9,9 +9,12 @@ from minewatch_sim.devices import SimulatedDevice
 from minewatch_sim.faults import Fault
 from minewatch_sim.modbus_server import Request, RtuFraming, TcpFraming
 from minewatch_sim.plant import Plant
-from minewatch_sim.second_master import SecondMaster
+from minewatch_sim.second_master import READS, SecondMaster
 
 TURNAROUND_US = {"tcp": 1_000, "rtu+tcp": 3_000, "rtu": 3_000}
+FRAMES_MAX = 1_000
+"""Answers of one line that are kept until the plant changes."""
+
 Framing = TcpFraming | RtuFraming
 
 
@@ -27,6 +30,8 @@ class SimulatedBus:
         self.requests = 0
         self.unknown = 0
         self._second = SecondMaster(plant.faults.rng)
+        self._frames: dict[bytes, bytes] = {}
+        self._changes = -1
 
     def framing(self) -> Framing:
         """Return a fresh splitter for one connection or port."""
@@ -53,8 +58,29 @@ class SimulatedBus:
 
     def tick(self, now_us: int) -> None:
         """Let the devices' own time pass."""
+        self._frames.clear()
         for device in self.devices.values():
             device.tick(now_us)
+
+    def ready(self, data: bytes) -> bytes | None:
+        """Return the frame that answers one whole Modbus TCP question, where it is known already.
+
+        Between two changes of the plant the same question has the same answer.
+        """
+        if self._plant.changes != self._changes:
+            self._changes = self._plant.changes
+            self._frames.clear()
+            return None
+        known = self._frames.get(data[2:]) if self._plant.faults.quiet else None
+        if known is None:
+            return None
+        self.requests += 1
+        return data[:2] + known
+
+    def _lasts(self, device: SimulatedDevice, request: Request) -> bool:
+        """Return whether an answer holds until the plant changes: reading it changes nothing."""
+        plain = device.watchdog is None and device.reader is None and not self._plant.series
+        return plain and request.pdu[0] in READS and len(self._frames) < FRAMES_MAX
 
     def respond(self, request: Request, now_us: int) -> Timed:
         """Return the bytes that answer a whole request, each with its delay in µs from `now_us`."""
@@ -74,7 +100,10 @@ class SimulatedBus:
         turnaround_us = TURNAROUND_US.get(self.scheme, 0)
         faults = self._plant.faults
         if not faults.any(*targets):
-            return [(turnaround_us, request.frame(pdu))]
+            frame = request.frame(pdu)
+            if request.tid is not None and self._lasts(device, request):
+                self._frames[request.frame(request.pdu)[2:]] = frame[2:]
+            return [(turnaround_us, frame)]
         timed = [
             (delay_us + turnaround_us, data)
             for delay_us, data in faults.spoil(request, pdu, *targets)

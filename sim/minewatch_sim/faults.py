@@ -128,6 +128,11 @@ class Faults:
         """Return whether a fault stands on a target."""
         return fault in self._active.get(target, {})
 
+    @property
+    def quiet(self) -> bool:
+        """Return whether nothing is wrong anywhere."""
+        return not self._active
+
     def any(self, *targets: str) -> bool:
         """Return whether anything at all stands on one of these targets."""
         return bool(self._active) and any(target in self._active for target in targets)

@@ -153,6 +153,11 @@ class TcpFraming:
             del self._buffer[: 6 + length]
         return found
 
+    @property
+    def pending(self) -> bool:
+        """Return whether a request has begun and not ended."""
+        return bool(self._buffer)
+
 
 class RtuFraming:
     """Splits a byte stream into RTU requests; a wrong checksum throws everything away."""
