@@ -28,6 +28,7 @@ class DrainScan(ReaderScan):
         super().__init__(site, header, first)
         self._doubt = True
         self._boot: int | None = None
+        self._lost_before = 0
         self._more = False
         self._asked_us = 0
 
@@ -57,7 +58,9 @@ class DrainScan(ReaderScan):
         boot = None if form.boot is None else header.at(form.boot)
         restarted = self._boot is not None and boot != self._boot
         self._boot = boot
-        overflowed = header.at(form.overflow) != 0 or restarted or self._doubt
+        lost = header.at(form.overflow)
+        overflowed = lost not in (0, self._lost_before) or restarted or self._doubt
+        self._lost_before = lost
         self._doubt = False
         self._say_state(overflowed=overflowed, first_us=first_us, now_us=now_us)
         waiting = form.records_max if form.count is None else header.at(form.count)

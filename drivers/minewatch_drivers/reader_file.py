@@ -26,7 +26,9 @@ SPAN_MAX = 64
 LISTED_MAX = 1024
 """Badges that a snapshot may list; a scan pages through them."""
 
-DECIMAL_WORDS_MAX = 4
+WORDS_MAX = {BadgeText.DECIMAL: 4, BadgeText.HEX: 16, BadgeText.ASCII: 32}
+"""Registers of a card number whose text fits into the 64 letters of a badge."""
+
 REGISTER_TABLES = ("input", "holding")
 
 
@@ -209,11 +211,9 @@ def _bit(record: Fields, key: str, flags: int | None, default: int) -> int | Non
 def _badge(record: Fields, size: int) -> BadgeWords:
     at = record.integer("badge", 0, size - 1)
     words = record.integer("badge_words", 1, size - at, 2)
-    default = BadgeText.DECIMAL if words <= DECIMAL_WORDS_MAX else BadgeText.HEX
+    default = BadgeText.DECIMAL if words <= WORDS_MAX[BadgeText.DECIMAL] else BadgeText.HEX
     text = BadgeText(record.choice("badge_text", tuple(BadgeText), default))
     order = record.choice("badge_order", ("high_first", "low_first"), "high_first")
-    if text is BadgeText.DECIMAL and words > DECIMAL_WORDS_MAX:
-        raise record.wrong("badge_text", "decimal numbers have at most 4 registers")
-    if at + words > size:
-        raise record.wrong("badge", "the number reaches behind its record")
+    if words > WORDS_MAX[text]:
+        raise record.wrong("badge_text", f"{text} has room for {WORDS_MAX[text]} registers at most")
     return BadgeWords(at, words, text, order == "low_first")

@@ -79,7 +79,8 @@ class Drain:
     """Records that are gone once they are read: an answer that gets lost takes them with it.
 
     `count` says without a side effect how many wait; a reader without it is asked for
-    `records_max` each time. A read asks for no more than are known to wait.
+    `records_max` each time. A read asks for no more than are known to wait. `overflow` counts the
+    records that found no room (or is a flag): what changes there is told once.
     """
 
     table: "Table"

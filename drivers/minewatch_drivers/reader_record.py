@@ -4,6 +4,7 @@ A badge is a text. Two different card numbers never give the same text within on
 and a hexadecimal one is never the text of a decimal one.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ HEX_DIGITS_MIN = 24
 """Longer than any decimal text of 64 bits."""
 
 BATTERY_LOW, SOS = 1, 2
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What a badge may be called in a list of people; other letters are an unreadable card."""
+
 DIRECTIONS = {1: 1, 0xFFFF: -1}
 
 
@@ -62,8 +66,8 @@ def badge_text(record: Sequence[int], badge: BadgeWords) -> str:
         return str(int.from_bytes(data, "big"))
     if badge.text is BadgeText.HEX:
         return data.hex().upper().rjust(HEX_DIGITS_MIN, "0")
-    letters = data.rstrip(b"\x00 ")
-    return letters.decode("ascii") if letters and all(32 < c < 127 for c in letters) else ""
+    letters = data.rstrip(b"\x00 ").decode("latin-1")
+    return letters if NAME.fullmatch(letters) else ""
 
 
 def _flags(record: Sequence[int], fields: RecordFields) -> int:

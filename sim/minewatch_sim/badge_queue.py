@@ -29,6 +29,7 @@ class _Memory:
         self._boot = 1
         self._seen = (lies.restarts, lies.replays)
         self.overflowed = False
+        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -66,6 +67,7 @@ class _Memory:
             if len(self._records) >= self._lies.capacity:
                 self._records.popleft()
                 self.overflowed = True
+                self.dropped += 1
             self._records.append(record)
 
     def restart(self) -> None:
@@ -91,11 +93,15 @@ class _Memory:
             words.update(enumerate(record, form.records + position * size))
         state = (
             (form.count, min(len(self._records), 0xFFFF)),
-            (form.overflow, int(self.overflowed)),
+            (form.overflow, self._overflow()),
             (form.boot, self._boot),
         )
         words.update({at: value for at, value in state if at is not None})
         return {form.table: words}
+
+    def _overflow(self) -> int:
+        """Return what the overflow register shows."""
+        return int(self.overflowed)
 
 
 class BadgeQueue(_Memory):
@@ -128,13 +134,9 @@ class BadgeDrain(_Memory):
     """Records are gone once their registers were read, whether or not the answer arrives."""
 
     def was_read(self, table: Table, address: int, count: int) -> None:
-        """Forget the records that the answer holds whole; reading the state clears its flag."""
+        """Forget the records that the answer holds whole."""
         form = self._form
-        if table is not form.table:
-            return
-        if form.overflow is not None and address <= form.overflow < address + count:
-            self.overflowed = False
-        if address == form.records:
+        if table is form.table and address == form.records:
             for _ in range(min(count // form.record_size, len(self._records))):
                 self._records.popleft()
 
@@ -142,3 +144,7 @@ class BadgeDrain(_Memory):
         """Such a reader takes no writes."""
         del table, address, value
         return False
+
+    def _overflow(self) -> int:
+        """Count what found no room."""
+        return self.dropped & 0xFFFF

@@ -460,3 +460,35 @@ def test_an_unnumbered_record_of_a_queue_is_acknowledged_and_a_lost_read(
     first: Sighting = run.virtual.sightings[0]
     assert (first.badge, first.sequence) == ("", 41)
     assert words.writes[0] == (6, 0, 41)
+
+
+def test_two_badges_of_one_delivery_stay_two(kit: SimpleNamespace) -> None:
+    """EPCs that share their first 80 bits are two people; both are written in 24 digits."""
+    words = Words()
+    words.shown |= {(4, 0): 0x4550, (4, 2): 7, (4, 3): 2}
+    for place, last in enumerate((0x0001, 0x0010)):
+        record = (0xE280, 0x6894, 0, 0x4007, 0x1234, last, 1, 0, 0, 90, 7, place + 1)
+        words.shown |= {(4, 8 + 12 * place + n): word for n, word in enumerate(record)}
+    run = bench(kit, "uhf-portal-queue", words, directed=True)
+
+    run.run(2)
+
+    assert run.badges == ["E2806894000040071234" + last for last in ("0001", "0010")]
+    assert {each.direction for each in run.virtual.sightings} == {1}
+
+
+def test_a_drain_tells_each_rise_of_its_overflow_once(kit: SimpleNamespace) -> None:
+    """The counter stands; an answer that gets lost in between hides no rise."""
+    drained = Drained()
+    run = bench(kit, "rf-reader-drain", drained.words)
+    run.run(3)
+    drained.words.shown[4, 4] = 3
+    drained.words.absent = lambda _question: True
+    run.run(1.5)
+    drained.words.absent = lambda _question: False
+    run.run(4)
+    drained.words.shown[4, 4] = 4
+    run.run(4)
+
+    assert [reading.value for reading in run.said].count(1) == 3
+    assert run.said[-1].value == 0
