@@ -120,7 +120,7 @@ class Fields:
         value = self._get(key, default, absent_ok=True)
         if value == "" and default == "":
             raise self.wrong(key, "is missing", "missing")
-        return None if value is None else self.as_decimal(key, value)
+        return None if value is None and default is None else self.as_decimal(key, value)
 
     def as_decimal(self, key: str, value: Any) -> Fraction:
         """Return `value` if it is a plain decimal text such as "-0.25"."""

@@ -28,7 +28,8 @@ def unroll(file: str, tree: dict[str, Any]) -> dict[str, Any]:
     del made["repeat"]
     for _, fields in top.tables("repeat"):
         _unroll_one(fields, made)
-    if sum(len(made.get(section, ())) for section in SECTIONS) > ENTRIES_MAX:
+    written = [each for section in SECTIONS if isinstance(each := made.get(section), dict)]
+    if sum(map(len, written)) > ENTRIES_MAX:
         raise top.wrong("repeat", f"more than {ENTRIES_MAX} tables when written out")
     return made
 

@@ -261,10 +261,13 @@ def _check_type(fields: Fields, signal: Signal) -> None:
 
 def _check_meaning(fields: Fields, signal: Signal) -> None:
     """Refuse a value without kind or range, and a switch that is also a value."""
+    switch = signal.type is RawType.BIT or bool(signal.levels)
+    if switch and (signal.low is not None or signal.high is not None or signal.span):
+        raise fields.wrong("low", "a switch has no range")
     if signal.type is RawType.BIT:
         return
     if signal.levels:
-        if signal.type is not RawType.U16 or signal.span or signal.factors or signal.codes:
+        if signal.type is not RawType.U16 or signal.factors or signal.codes:
             raise fields.wrong("levels", "a switch level is a plain u16")
         if {0, 1} - {level.state for level in signal.levels}:
             raise fields.wrong("levels", "say which counts are on and which are off")
