@@ -39,6 +39,8 @@ NORMAL = {
     Kind.GATE_IN: 4213,
     Kind.GATE_OUT: 4093,
     Kind.COAL_CUTTING: 1,
+    Kind.DUST: 14,
+    Kind.HEADCOUNT: 187,
 }
 WALL_MS = 1_773_254_830_000  # 2026-03-12 02:47:10 in Beijing
 

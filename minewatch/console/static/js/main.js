@@ -8,6 +8,7 @@ import { onLogin } from "./dialogs.js";
 import { byId, forget, setText } from "./dom.js";
 import { buildGas, dressGas, drawGas } from "./gas.js";
 import { drawInterlock } from "./interlock.js";
+import { buildLines, drawLines } from "./lines.js";
 import { buildMap, drawMap, dressMap, layoutMap } from "./map.js";
 import { buildPeople, drawPeople } from "./people.js";
 import { printRoster } from "./roster.js";
@@ -40,6 +41,7 @@ async function start() {
   buildTopbar({ switchLanguage, switchTheme, refresh, openApprovals, soundButton: sound });
   buildMap({ openZone, openPoint });
   buildGas(openPoint);
+  buildLines();
   buildPeople(printRoster);
   buildWithdraw(printRoster);
   dress();
@@ -100,6 +102,7 @@ function draw() {
   drawInterlock();
   drawWithdraw();
   drawBanners();
+  drawLines();
   setText(byId("build"), t("page.build", { version: store.view.version, config: store.view.config.slice(0, 8), index: store.view.durable_index }));
 }
 
