@@ -104,12 +104,13 @@ def test_wounded_files_are_refused_or_sound() -> None:
 
 
 @pytest.mark.nightly
-def test_a_night_of_wounded_files() -> None:
+@pytest.mark.parametrize("seed", range(30))
+def test_a_night_of_wounded_files(seed: int) -> None:
     """The same with sixty thousand files of other seeds."""
-    for seed in range(30):
-        refused, built = campaign(2_000, seed)
-        assert refused > 1_000
-        assert built > 50
+    refused, built = campaign(2_000, seed)
+
+    assert refused > 1_000
+    assert built > 50
 
 
 @pytest.mark.parametrize("seed", range(3))
