@@ -24,6 +24,10 @@ from typing import Any
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
+PART = (
+    "run", "first_cycle", "last_cycle", "cycles", "first_wall_ms", "last_wall_ms", "sha256",
+    "marks", "lines",
+)  # fmt: skip
 KEYS = ("run", "first_cycle", "last_cycle", "cycles", "sha256", "digest")
 NOTE = re.compile(
     rb"(([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n)"
@@ -208,7 +212,7 @@ class Verifier:
 
     def chunks_of(self, file: str, database: sqlite3.Connection) -> None:
         """Check the chunks of one journal file."""
-        query = "SELECT * FROM part WHERE number = ?"
+        query = f"SELECT {', '.join(PART)} FROM part WHERE number = ?"
         found: dict[int, tuple[Any, list[str]]] = {}
         for number, chunk in database.execute("SELECT number, chunk FROM part ORDER BY number"):
             digest, failed = found.setdefault(chunk, (hashlib.sha256(), []))
@@ -221,8 +225,8 @@ class Verifier:
                 failed.append(f"part {number} is unreadable: {error}")
                 continue
             digest.update(lines)
-            if seen != " ".join(map(str, row[3:8])).encode() or sha(lines).hex() != row[9]:
-                failed.append(f"part {number}, cycles {row[3]}-{row[4]}, was altered")
+            if seen != " ".join(map(str, row[1:6])).encode() or sha(lines).hex() != row[6]:
+                failed.append(f"part {number}, cycles {row[1]}-{row[2]}, was altered")
         query = f"SELECT {', '.join(KEYS)} FROM chunk WHERE number = ?"
         for name, data in sorted(self.said["journal_sealed"].items()):
             if name[:6] == file:
