@@ -26,6 +26,7 @@ SCAN_CLASSES: tuple[ScanClass, ...] = (
     ScanClass(Kind.AIR_SPEED, 2_000, "gusts are noise; a fan that stops shows in its own contact"),
     ScanClass(Kind.RAIN, 3_000, "a sum over 24 h"),
     ScanClass(Kind.WATER_LEVEL, 3_000, "sumps fill over minutes; its limits leave hours"),
+    ScanClass(Kind.DUST, 3_000, "sensors average over many seconds; it starts sprays, not cuts"),
 )
 """All other kinds go at the pace of their line: gases, smoke, switch states, proofs and the gate
 counters, which bound the number of people underground."""
