@@ -160,16 +160,20 @@ def test_an_old_acknowledgement_is_not_given_to_a_restarted_reader(kit: SimpleNa
     virtual, queue = bench(kit, share=1.0)
     for n in range(5):
         queue.hear(40_000 + n)
-    virtual.run(1_450_000)
-    virtual.slave.twist = lambda slave, envelope, pdu: []
-    virtual.run(1_900_000)
-    virtual.slave.twist = None
-    queue.records.clear()
-    queue.boot, queue.sequence = 8, 0
-    for n in range(5):
-        queue.hear(41_000 + n)
+
+    def restart(slave: Any, envelope: Any, pdu: bytes) -> list[tuple[int, bytes]]:
+        """Lose the power, and the answer to the first write with it."""
+        if pdu[0] != 6 or queue.boot == 8:
+            return [(2_000, slave.wrap(envelope.tag, envelope.unit, pdu))]
+        queue.boot, queue.sequence, queue.records = 8, 0, []
+        for n in range(5):
+            queue.hear(41_000 + n)
+        return []
+
+    virtual.slave.twist = restart
     virtual.run(9_000_000)
 
+    assert queue.boot == 8
     assert [s.badge for s in virtual.sightings][5:] == [str(41_000 + n) for n in range(5)]
 
 

@@ -421,6 +421,28 @@ def test_no_lost_answer_costs_a_card_behind_a_flag(kit: SimpleNamespace, seed: i
     assert list(dict.fromkeys(run.badges)) == [_hex(card) for card in range(1, 41)]
 
 
+def test_a_card_whose_write_back_never_arrived_is_told_once(kit: SimpleNamespace) -> None:
+    """Three write-backs are lost before they are done: the same card behind the flag is known."""
+    cards = Cards()
+    cards.hold(7)
+    run = bench(kit, "inveo-rfid-ind", cards.words)
+    lost: list[int] = []
+
+    def not_done(function: int, address: int, value: int) -> None:
+        if address == 1016 and len(lost) < 3:
+            lost.append(cards.words.questions + 1)
+        else:
+            cards.words.shown[1, address] = int(value != 0)
+
+    cards.words.after_write = not_done
+    cards.words.absent = lambda question: question in lost
+    run.run(15)
+
+    assert len(lost) == 3
+    assert cards.words.shown[1, 1016] == 0
+    assert run.badges == [_hex(7)]
+
+
 def test_a_power_on_flag_is_a_loss_said_once(kit: SimpleNamespace) -> None:
     """A restart takes the card that was held: overflow 1 until the flag is written back."""
     cards = Cards()
