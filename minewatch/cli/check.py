@@ -127,6 +127,7 @@ class _Page:
         self._limits(mine)
         self._lines(mine, budgets)
         self._late_proofs(mine, budgets)
+        self._certified(mine)
         self._console.print(Text(self._both("check.loads"), "bold green"))
 
     def _both(self, key: str, /, **fields: object) -> str:
@@ -213,6 +214,17 @@ class _Page:
         self._console.print(table)
         for words in line_faults(mine, budgets, self._both):
             self._console.print(words)
+
+    def _certified(self, mine: Mine) -> None:
+        """Show what stands beside the certified system's, and what is a difference."""
+        if not mine.comparisons:
+            return
+        table = self._table(self._both("check.certified_title"), "ours", "theirs", "citation")
+        for pair in mine.comparisons:
+            theirs = mine.point(pair.theirs)
+            row = (pair.ours, f"{theirs.id} {theirs.name} {theirs.signal}", pair.citation)
+            table.add_row(*(Text(cell) for cell in row))
+        self._console.print(table)
 
     def _late_proofs(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
         """Name each output whose good cut would be told as failed."""

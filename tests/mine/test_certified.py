@@ -1,12 +1,16 @@
 """What a configuration may say of the certified system: it is read, shown, compared, no more."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from minewatch.cli import main
 from minewatch.mine.rules import load_rules
 from minewatch.model.kind import Kind
 
+DEMO = Path(__file__).parents[2] / "config/demo-mine"
 GAS_CODE = "22018100468801MN0001011A01"
 T1 = f'signal = "{GAS_CODE}"\nplace = "certified"'
 PEOPLE = 'kind = "headcount"\nzone = "mine"'
@@ -113,3 +117,10 @@ def test_age_limits_and_comparisons_are_data(demo: Any) -> None:
     assert (pairs["12301_T1"].more_than, pairs["12301_T1"].for_ms) == (20, 60_000)
     assert (pairs["KJ_HEADCOUNT"].more_than, pairs["KJ_HEADCOUNT"].for_ms) == (0, 300_000)
     assert pairs["KJ_HEADCOUNT"].kind is Kind.HEADCOUNT
+
+
+def test_check_shows_what_is_compared() -> None:
+    """The page of `check` names both sides of each pair and the rule."""
+    result = CliRunner().invoke(main, ["check", str(DEMO)], env={"COLUMNS": "200"})
+    assert "KJ_12301_T1" in result.stdout
+    assert "0.2 %CH4" in result.stdout
