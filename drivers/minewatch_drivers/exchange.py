@@ -185,6 +185,11 @@ class TcpEnvelope:
             self.violations += 1
 
     @property
+    def hears_question(self) -> bool:
+        """No other master is heard here."""
+        return False
+
+    @property
     def missing(self) -> int:
         """How many bytes are surely still to come."""
         return 0
@@ -233,6 +238,7 @@ class RtuEnvelope:
         exchange = self._exchange
         if exchange is None:
             self.violations += 1
+            self._buffer += data
             return None
         buffer = self._buffer
         buffer += data
@@ -252,6 +258,12 @@ class RtuEnvelope:
                     return exchange.check(exchange.unit, pdu)
             at = buffer.find(exchange.unit, at + 1)
         return None
+
+    @property
+    def hears_question(self) -> bool:
+        """Whether another master has just asked: its answer is still to come."""
+        at = len(self._buffer) - 8
+        return at >= 0 and 1 <= self._buffer[at + 1] <= 6 and bool(_cut(self._buffer, at, 8))
 
     @property
     def missing(self) -> int:

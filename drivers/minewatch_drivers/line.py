@@ -60,9 +60,9 @@ class Line(Desk):
 
     __slots__ = (
         "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us", "_envelope",
-        "_first_us", "_job", "_last_byte_us", "_late_us", "_mute", "_opened_us", "_paced",
-        "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us", "_start_us", "_timeout_us",
-        "_worst",
+        "_first_us", "_foreign_us", "_job", "_last_byte_us", "_late_us", "_mute", "_opened_us",
+        "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us", "_start_us",
+        "_timeout_us", "_worst",
     )  # fmt: skip
 
     def __init__(self, mine: Mine, bus: Bus, *, writes: bool) -> None:
@@ -78,7 +78,7 @@ class Line(Desk):
         self._envelope: TcpEnvelope | RtuEnvelope = RtuEnvelope() if self._rtu else TcpEnvelope()
         self._job: Job | None = None
         self._first_us = self._start_us = self._deadline_us = 0
-        self._last_byte_us = self._quiet_us = self._opened_us = self._mute = 0
+        self._last_byte_us = self._quiet_us = self._foreign_us = self._opened_us = self._mute = 0
         self._worst = WorstReply()
         self._connected = False
         self._reconnect = ""
@@ -151,7 +151,8 @@ class Line(Desk):
         if self._urged_now is not self._urged:
             self._heed_urgency(now_us)
         if self._paced:
-            ready_us = max(self._quiet_us, self._last_byte_us + self._silence_us)
+            owed_us = max(self._quiet_us, self._foreign_us)
+            ready_us = max(owed_us, self._last_byte_us + self._silence_us)
             if now_us < ready_us:
                 return self._silent(ready_us, now_us)
         job = self._next_job(now_us)
@@ -281,6 +282,8 @@ class Line(Desk):
         if self._rtu:
             self._worst.note(min(now_us - self._start_us, QUIET_MAX_US), now_us)
             self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
+            hears = self._envelope.hears_question
+            self._foreign_us = now_us + self._timeout_us if hears else 0
 
     def _broken(self, why: str, now_us: int) -> None:
         """The stream is lost: a flood, or no frames any more; its culprit must not starve others.

@@ -21,6 +21,8 @@ GAP_US = 200_000
 """An unfinished question that is older than this is forgotten."""
 BUSY_US = 100_000
 """So long another master waits for an answer to our question before it takes the bus."""
+PATIENCE_US = 500_000
+"""So long another master waits for its own answer."""
 OPEN_MAX = 64
 PENDING_MAX = 10_000
 """Pieces that wait to be sent; beyond it the newest are lost."""
@@ -81,7 +83,7 @@ class Proxy:
         self._heap: list[tuple[int, int, int, bytes]] = []
         self._open: deque[Request] = deque(maxlen=OPEN_MAX)
         self._foreign: Request | None = None
-        self._foreign_done_us = 0
+        self._foreign_us = self._foreign_done_us = 0
         self._garbled = False
         self._deferred: Fault | None = None
         self._broken = False
@@ -174,7 +176,10 @@ class Proxy:
 
     def _speak(self, fault: Fault, now_us: int) -> None:
         """Let the other master ask, unless it hears that the bus is taken."""
-        if self.serial and self._waiting and now_us - self._asked_us < BUSY_US:
+        if self._foreign is not None and now_us - self._foreign_us >= PATIENCE_US:
+            self._foreign = None
+        ours = self.serial and self._waiting and now_us - self._asked_us < BUSY_US
+        if ours or self._foreign is not None:
             self._deferred = fault
             return
         question = self._second.question(fault)
@@ -183,6 +188,7 @@ class Proxy:
         self.counts.foreign += 1
         self.faults.struck[fault.value] += 1
         self._foreign, self._garbled = question, False
+        self._foreign_us = now_us
         frame = question.frame(question.pdu)
         self._push(now_us + round(self._byte_us * len(frame)), TO_DEVICE, frame)
         if self.serial:

@@ -158,6 +158,18 @@ def test_lost_connections_leave_no_value_and_come_back(
     assert campaign.judge.qualities[Quality.COMM_FAULT] >= 10
 
 
+@pytest.mark.parametrize("transport", ["rtu", "rtu+tcp"])
+def test_a_slow_answer_to_another_master_is_not_ours(war: ModuleType, transport: str) -> None:
+    """A device that takes 45 ms to answer somebody else: we wait for that answer, or refuse it."""
+    campaign = war.Campaign(transport, "second_master", seed=3, share=0.5)
+    campaign.virtual.turnaround_us = 45_000
+    campaign.suffer(3_000)
+
+    assert campaign.virtual.counts.foreign >= 500
+    assert campaign.judge.wrong == []
+    assert campaign.judge.qualities[Quality.GOOD] > 1_000
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_no_caller_can_cut_an_exchange_short(war: ModuleType, transport: str) -> None:
     """Fault 4: 10 000 calls in the middle of exchanges; each question still has its own end.
