@@ -310,6 +310,7 @@ def kit() -> SimpleNamespace:
         wrong=wrong,
         campaign=load_neighbour("campaign"),
         peers=load_neighbour("peers"),
+        readers=load_neighbour("reader_bench"),
         twists=load_neighbour("twists").TWISTS,
         units={f"{n}_{s}": (n, a) for n in range(1, 20) for s, a in (("near", 0), ("far", 100))},
     )

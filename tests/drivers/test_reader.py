@@ -228,3 +228,34 @@ def test_another_device_is_no_reader(kit: SimpleNamespace) -> None:
     assert virtual.sightings == []
     assert queue.acknowledged == []
     assert {s.readings[0].quality for s in virtual.samples} == {Quality.COMM_FAULT}
+
+
+def test_an_unnumbered_record_of_a_queue_is_acknowledged_and_a_lost_read(
+    kit: SimpleNamespace,
+) -> None:
+    """A record without a card must not stop the queue behind it."""
+    words = kit.readers.Words()
+    words.shown |= {(4, 0): 0x4252, (4, 2): 7, (4, 3): 1}
+    words.shown |= {(4, 5 + n): word for n, word in enumerate((0, 0, 1, 0, 0, 90, 41))}
+    run = kit.readers.bench(kit, "badge-reader-queue", words)
+
+    run.run(2)
+
+    first = run.virtual.sightings[0]
+    assert (first.badge, first.sequence) == ("", 41)
+    assert words.writes[0] == (6, 0, 41)
+
+
+def test_two_badges_of_one_delivery_stay_two(kit: SimpleNamespace) -> None:
+    """EPCs that share their first 80 bits are two people; both are written in 24 digits."""
+    words = kit.readers.Words()
+    words.shown |= {(4, 0): 0x4550, (4, 2): 7, (4, 3): 2}
+    for place, last in enumerate((0x0001, 0x0010)):
+        record = (0xE280, 0x6894, 0, 0x4007, 0x1234, last, 1, 0, 0, 90, 7, place + 1)
+        words.shown |= {(4, 8 + 12 * place + n): word for n, word in enumerate(record)}
+    run = kit.readers.bench(kit, "uhf-portal-queue", words, directed=True)
+
+    run.run(2)
+
+    assert run.badges == ["E2806894000040071234" + last for last in ("0001", "0010")]
+    assert {each.direction for each in run.virtual.sightings} == {1}
