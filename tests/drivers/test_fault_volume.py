@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from minewatch_drivers import device_file
+from minewatch_drivers.lines import open_line
+from minewatch_drivers.modbus import read_pdu, rtu_frame
 
 from minewatch.model.quality import Quality
 
@@ -168,6 +170,27 @@ def test_a_slow_answer_to_another_master_is_not_ours(war: ModuleType, transport:
     assert campaign.virtual.counts.foreign >= 500
     assert campaign.judge.wrong == []
     assert campaign.judge.qualities[Quality.GOOD] > 1_000
+
+
+def test_silence_lasts_until_another_master_has_its_answer(war: ModuleType) -> None:
+    """A question of somebody else is heard: nothing is sent before its answer or our timeout."""
+    mine = war.one_bus(war.URLS["rtu"], units=1, scan_ms=200)
+    asked, told = rtu_frame(1, read_pdu(4, 100, 2)), rtu_frame(1, bytes((4, 4, 0, 0, 0, 7)))
+
+    def sent_after(*heard: tuple[int, bytes]) -> int:
+        line = open_line(mine, mine.buses[0], writes=False)
+        line.connected(1_000_000)
+        for at_us, data in heard:
+            line.feed(data, 1_000_000 + at_us)
+        now_us = 1_000_000 + heard[-1][0]
+        while line.poll(now_us).send is None:
+            now_us += 500
+        return now_us - 1_000_000
+
+    timeout_us = war.TIMEOUT_MS * 1000
+    assert sent_after((1_000, asked)) >= timeout_us
+    assert 45_000 <= sent_after((1_000, asked), (25_000, told)) < timeout_us
+    assert sent_after((1_000, b"\x00\xff")) < timeout_us / 2
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
