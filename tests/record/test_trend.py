@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from minewatch.model.canonical import encode
 from minewatch.model.image import Image, Reading, Sample
 from minewatch.model.quality import Quality
+from minewatch.record import trend
 from minewatch.record.journal import Journal, JournalLimits, Start, curve
 from minewatch.record.journal_files import chunk_numbers, file_path, open_reader, read_chunk
-from minewatch.record.trend import pack, unpack
+from minewatch.record.trend import Columns, pack, unpack
 
 WALL_MS = 1_790_000_000_000
 DIGEST = "00" * 32
@@ -88,6 +90,37 @@ def test_curve_is_the_journal(
         rows = list(zip(found.time_ms, found.low, found.quality, strict=True))
         assert rows == _expected(images, point)
         assert found.damaged == 0
+
+
+@given(steps=STEPS)
+@settings(max_examples=15, deadline=None)
+def test_a_larger_block_leaves_nothing_of_the_small_ones(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[tuple[int | None, int], tuple[int | None, int], int]],
+) -> None:
+    """Every column belongs to a block that stands and to a row of times; none stands twice."""
+    folder = tmp_path_factory.mktemp("journal")
+    _write(folder, _images(steps))
+    with closing(sqlite3.connect(file_path(folder, 1))) as database:
+        blocks = {row[0] for row in database.execute("SELECT number FROM block")}
+        times = database.execute("SELECT block, exchange FROM times").fetchall()
+        columns = database.execute("SELECT point, block, exchange FROM trend").fetchall()
+        sealed = database.execute("SELECT COUNT(*) FROM chunk").fetchone()[0]
+    assert {block for block, _ in times} == blocks
+    assert {(block, exchange) for _, block, exchange in columns} == set(times)
+    assert len(set(columns)) == len(columns)
+    assert len(blocks) <= sealed // LIMITS.chunks_per_block + sealed % LIMITS.chunks_per_block
+
+
+def test_columns_that_cannot_be_written_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no block is ever written, memory ends at a limit and the readings before it stay."""
+    monkeypatch.setattr(trend, "READINGS_MAX", 200)
+    columns = Columns()
+    readings = tuple(Reading(f"p{n}", 1, Quality.GOOD) for n in range(10))
+    for turn in range(25):
+        columns.add(0, (Sample("d", turn, readings),))
+    ((times, _, _),) = columns.squeezed().values()
+    assert len(zlib.decompress(times)) == 20 * 8
 
 
 @given(steps=STEPS, most=st.integers(1, 20))
