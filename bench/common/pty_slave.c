@@ -5,9 +5,10 @@
  * Prints the path of its port. A question is on the wire for as long as its bytes take; the silent
  * interval later the answer follows, handed over FIFO_BYTES at a time when the last of them would
  * have arrived. Deadlines are absolute, so that one late wake does not delay the next byte. Each
- * line on standard input is answered with "questions short_gaps damaged least_gap_us" since the
- * line before; the end of standard input ends the slave. A gap is short if the next question came
- * sooner than SILENCE_US after the last byte of the answer was handed over.
+ * line on standard input is answered with "questions short_gaps damaged least_gap_us cycle_us" since
+ * the line before; the end of standard input ends the slave. A gap is short if the next question
+ * came sooner than SILENCE_US after the last byte of the answer was handed over. The cycle is the
+ * median time from one question to the next.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,6 +26,7 @@
 #define QUESTION_BYTES 8
 #define ANSWER_BYTES_MAX 256
 #define NONE INT64_MAX
+#define CYCLES_MAX 8192
 
 static int64_t now_ns(void) {
     struct timespec at;
@@ -73,7 +75,22 @@ struct wire {
     int64_t last_ns; /* when the last byte of an answer was handed over; 0 before the first */
     long questions, short_gaps, damaged;
     int64_t least_gap_ns;
+    int64_t begun_ns; /* when the first byte of the question before came */
+    long cycles;
+    int64_t cycle_ns[CYCLES_MAX];
 };
+
+static int by_length(const void *one, const void *other) {
+    int64_t a = *(const int64_t *)one, b = *(const int64_t *)other;
+    return (a > b) - (a < b);
+}
+
+static int64_t median_cycle_us(struct wire *wire) {
+    if (wire->cycles == 0)
+        return -1;
+    qsort(wire->cycle_ns, wire->cycles, sizeof wire->cycle_ns[0], by_length);
+    return wire->cycle_ns[wire->cycles / 2] / 1000;
+}
 
 static void speak(struct wire *wire, const uint8_t *question, int64_t begun_ns) {
     uint8_t frame[ANSWER_BYTES_MAX];
@@ -92,10 +109,11 @@ static void speak(struct wire *wire, const uint8_t *question, int64_t begun_ns) 
 static void hear(struct wire *wire) {
     static uint8_t heard[QUESTION_BYTES];
     static int have;
-    static int64_t begun_ns;
     int64_t at_ns = now_ns();
     if (have == 0) {
-        begun_ns = at_ns;
+        if (wire->begun_ns && wire->cycles < CYCLES_MAX)
+            wire->cycle_ns[wire->cycles++] = at_ns - wire->begun_ns;
+        wire->begun_ns = at_ns;
         int64_t gap_ns = at_ns - wire->last_ns;
         if (wire->last_ns && gap_ns < wire->silence_ns)
             wire->short_gaps++;
@@ -114,7 +132,7 @@ static void hear(struct wire *wire) {
         wire->damaged++;
         return;
     }
-    speak(wire, heard, begun_ns);
+    speak(wire, heard, wire->begun_ns);
 }
 
 /* Returns 0 at the end of standard input. */
@@ -123,9 +141,10 @@ static int report(struct wire *wire) {
     if (read(0, line, sizeof line) <= 0)
         return 0;
     long least_us = wire->least_gap_ns == NONE ? -1 : wire->least_gap_ns / 1000;
-    printf("%ld %ld %ld %ld\n", wire->questions, wire->short_gaps, wire->damaged, least_us);
+    printf("%ld %ld %ld %ld %ld\n", wire->questions, wire->short_gaps, wire->damaged, least_us,
+           (long)median_cycle_us(wire));
     fflush(stdout);
-    wire->questions = wire->short_gaps = wire->damaged = 0;
+    wire->questions = wire->short_gaps = wire->damaged = wire->cycles = 0;
     wire->least_gap_ns = NONE;
     return 1;
 }
@@ -135,7 +154,8 @@ int main(int count, char **words) {
         fprintf(stderr, "pty_slave BAUD BITS_PER_CHARACTER SILENCE_US FIFO_BYTES\n");
         return 2;
     }
-    struct wire wire = {.byte_ns = atof(words[2]) * 1e9 / atof(words[1]),
+    static struct wire wire;
+    wire = (struct wire){.byte_ns = atof(words[2]) * 1e9 / atof(words[1]),
                         .silence_ns = atoll(words[3]) * 1000,
                         .fifo = atoi(words[4]),
                         .least_gap_ns = NONE};
