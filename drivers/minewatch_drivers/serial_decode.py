@@ -1,6 +1,7 @@
 """What the payload of a vendor frame says: card numbers, or why it is no answer. Pure."""
 
 from minewatch_drivers.framing import Form
+from minewatch_drivers.reader_record import HEX_DIGITS_MIN
 from minewatch_drivers.serial_model import Says, SerialProtocol
 
 TAG_MAX = 32
@@ -16,7 +17,7 @@ class NotAnAnswerError(ValueError):
 
 
 def cards(protocol: SerialProtocol, payload: bytes) -> tuple[str, ...]:
-    """Return the card numbers that `payload` tells, in its order, as hexadecimal digits.
+    """Return the card numbers that `payload` tells, in its order, as 24 or more hexadecimal digits.
 
     Raises:
         NotAnAnswerError: the payload is shorter or longer than it says, or no number.
@@ -28,11 +29,16 @@ def cards(protocol: SerialProtocol, payload: bytes) -> tuple[str, ...]:
         raise NotAnAnswerError("short")
     framing = protocol.framing
     if framing is None or framing.form is Form.BYTES:
-        return (number.hex().upper(),)
-    text = number.decode("ascii", "replace").upper()
+        return (_badge(number.hex()),)
+    text = number.decode("ascii", "replace")
     if not text.isalnum() or not text.isascii():
         raise NotAnAnswerError("number")
-    return (text,)
+    return (_badge(text),)
+
+
+def _badge(digits: str) -> str:
+    """Return a badge as every reader of hexadecimal numbers tells it, never like a decimal one."""
+    return digits.upper().rjust(HEX_DIGITS_MIN, "0")
 
 
 def _inventory(protocol: SerialProtocol, payload: bytes) -> tuple[str, ...]:
@@ -48,7 +54,7 @@ def _inventory(protocol: SerialProtocol, payload: bytes) -> tuple[str, ...]:
         number = payload[at : at + size]
         if not 0 < size <= TAG_MAX or len(number) != size:
             raise NotAnAnswerError("number")
-        found.append(number.hex().upper())
+        found.append(_badge(number.hex()))
         at += size
     if at != len(payload):
         raise NotAnAnswerError("long")

@@ -33,6 +33,7 @@ class Control:
             "status": lambda _: self._status(),
             "values": lambda _: self._values(),
             "log": self._log,
+            "messages": lambda _: endpoints.messages(),
             "speed": self._set_speed,
             "set_register": self._set_register,
             "stop": lambda _: self.stopped.set(),

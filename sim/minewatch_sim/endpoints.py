@@ -17,6 +17,7 @@ from minewatch_sim.certified import CertifiedFolder, CertifiedSystem
 from minewatch_sim.modbus_server import RtuFraming
 from minewatch_sim.plant import Plant
 from minewatch_sim.pty_line import PtyLine
+from minewatch_sim.vendor_port import VendorPort
 
 TICK_S = 0.1
 SLEPT_MS_MAX = 5_000
@@ -150,7 +151,15 @@ class Endpoints:
         self.speed = speed
         self._now_us = boottime_us
         plant.clock_us = boottime_us
-        self.buses = {e.id: SimulatedBus(e, plant) for e in mine.buses if not e.certified}
+        vendor = {e.id for e in mine.buses if e.url.startswith("serial:")}
+        self.buses = {
+            e.id: SimulatedBus(e, plant)
+            for e in mine.buses
+            if not e.certified and e.id not in vendor
+        }
+        self._vendors = {
+            e.id: VendorPort(e, plant, boottime_us) for e in mine.buses if e.id in vendor
+        }
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ptys: dict[str, PtyLine] = {}
         self._sockets: dict[str, SocketBus] = {}
@@ -182,7 +191,12 @@ class Endpoints:
         """Return bus id → URL that a line connects to."""
         lines = self._lines()
         folders = {bus_id: each.url for bus_id, each in self._certified.items()}
-        return {bus_id: lines[bus_id].url for bus_id in self.buses} | folders
+        return {bus_id: lines[bus_id].url for bus_id in [*self.buses, *self._vendors]} | folders
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Return what modems were given to send, as (number, text)."""
+        modems = [port.modem for port in self._vendors.values() if port.modem is not None]
+        return [each for modem in modems for each in modem.sent]
 
     def short_gaps(self) -> dict[str, int]:
         """Return for each serial bus how many requests came within t3.5 after the last byte."""
@@ -203,8 +217,8 @@ class Endpoints:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _lines(self) -> dict[str, SocketBus | PtyLine]:
-        return {**self._sockets, **self._ptys}
+    def _lines(self) -> dict[str, SocketBus | PtyLine | VendorPort]:
+        return {**self._sockets, **self._ptys, **self._vendors}
 
     def _adapter_path(self, bus_id: str) -> Path:
         """Return the path of a serial line's adapter, in a folder that goes with the endpoints."""

@@ -59,7 +59,7 @@ class CardModule:
             return b""
         self._next_us = now_us + CARD_EVERY_US
         return b"".join(
-            wrap(self._framing, card.rjust(self._size, "0").encode("ascii"))
+            wrap(self._framing, card[-self._size :].encode("ascii"))
             for card, _ in self._held[:1]
         )
 

@@ -11,6 +11,7 @@ import tty
 from collections.abc import Callable
 
 from minewatch_drivers import device_file
+from minewatch_drivers.reader_record import HEX_DIGITS_MIN
 from minewatch_drivers.serial_model import Says
 
 from minewatch.model.mine import Bus, Device
@@ -66,7 +67,7 @@ class VendorPort:
             device = self._devices[reader.device]
             for passed in self._plant.people.take(reader.id):
                 if isinstance(device, CardModule | TagReader):
-                    device.hold(passed.badge, now_us)
+                    device.hold(_card(passed.badge), now_us)
         for device_id, device in self._devices.items():
             if isinstance(device, TimeReceiver):
                 device.wall_ms = time.time_ns() // 1_000_000
@@ -126,3 +127,8 @@ class VendorPort:
                 os.write(self._master, data)
             except BlockingIOError:
                 return  # nobody reads: a serial line drops what nobody takes
+
+
+def _card(badge: str) -> str:
+    """Return the hexadecimal number that a badge carries; a decimal badge in 24 digits."""
+    return badge if len(badge) >= HEX_DIGITS_MIN else f"{int(badge):0{HEX_DIGITS_MIN}X}"

@@ -112,7 +112,7 @@ def test_a_card_is_told_once_however_often_the_module_repeats_it() -> None:
     wire.run(5)
     module.hold("13005D1DA5", wire.now_us)
     wire.run(5)
-    assert [each.badge for each in wire.sightings] == ["13005D1DA5", "13005D1DA5"]
+    assert [each.badge for each in wire.sightings] == ["13005D1DA5".rjust(24, "0")] * 2
     assert {each.direction for each in wire.sightings} == {0}
     assert {r.quality for s in wire.samples for r in s.readings} == {Quality.GOOD}
 
@@ -307,7 +307,7 @@ async def test_a_tag_reader_and_a_modem_on_real_ptys() -> None:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    reader.hold("E200681000000001", _now_us())
+    reader.hold("E20068100000000000000001", _now_us())
     seen: list[Sighting] = []
     runner = open_runner(line, mine.buses[0], _Clock(), lambda: None)
     await runner.start()
@@ -320,7 +320,7 @@ async def test_a_tag_reader_and_a_modem_on_real_ptys() -> None:
     thread.join(2)
     os.close(near)
     os.close(far)
-    assert [each.badge for each in seen] == ["E200681000000001"]
+    assert [each.badge for each in seen] == ["E20068100000000000000001"]
 
 
 def _now_us() -> int:
