@@ -11,7 +11,10 @@ from minewatch.model.mine import Mode
 
 def test_only_urls_change(demo_mine, demo_folder, tmp_path) -> None:
     """With addresses alone, the loaded mine equals the source but for the buses' urls."""
-    addresses = {bus.id: f"tcp://127.0.0.1:{2000 + n}" for n, bus in enumerate(demo_mine.buses)}
+    addresses = {
+        bus.id: "files:///elsewhere" if bus.certified else f"tcp://127.0.0.1:{2000 + n}"
+        for n, bus in enumerate(demo_mine.buses)
+    }
     rendered = load(write_config(demo_folder, tmp_path / "mine", addresses)).mine
     assert rendered is not None
     assert {bus.id: bus.url for bus in rendered.buses} == addresses
