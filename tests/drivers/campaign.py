@@ -138,7 +138,7 @@ class Judge:
             if reading.quality is not Quality.GOOD or reading.value is None:
                 assert reading.value is None or reading.quality is not Quality.COMM_FAULT
                 continue
-            unit, signal = reading.point.split("_")
+            unit, signal = reading.point.split("_")[:2]
             first = stamped(int(unit), SIGNALS.index(signal), sample.sampled_ms * 1000)
             last = stamped(int(unit), SIGNALS.index(signal), taken_us)
             if not first <= reading.value <= last:
