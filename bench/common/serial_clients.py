@@ -2,10 +2,10 @@
 
     python bench/common/serial_clients.py NAME PATH BAUD REGISTERS SECONDS
 
-Prints "exchanges failures wall_s cpu_s", counted from the end of the warming up, so
-that starting an interpreter costs nobody anything. NAME is one of `CLIENTS`. Masters that set their
-port up twice do so without parity, because a pty answers that with an error; the time of a byte is
-the slave's affair.
+Prints "exchanges failures wall_s cpu_s", counted from the end of the warming up, so that starting
+an interpreter costs nobody anything. NAME is one of `CLIENTS`. Masters that set their port up twice
+do so without parity, because a pty answers that with an error; the time of a byte is the slave's
+affair.
 """
 
 import asyncio
