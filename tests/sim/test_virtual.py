@@ -11,6 +11,8 @@ from minewatch_sim.virtual import StoreHabits, VirtualClock, VirtualStore
 from minewatch_sim.virtual_bench import Listener, VirtualBench
 
 from minewatch.model.event import Event
+from minewatch.model.kind import Kind
+from minewatch.model.quality import Quality
 
 
 def _event(number: int) -> Event:
@@ -140,3 +142,42 @@ def test_restart_builds_new_lines_and_leaves_the_plant(demo_mine) -> None:
     assert all(bench.lines[key] is not line for key, line in old.items())
     assert all(line.status().up for line in bench.lines.values())
     assert bench.plant.coils.get("relay_1", "coil_1")
+
+
+def test_a_pulled_adapter_leaves_no_value_and_comes_back(demo_mine) -> None:
+    """While the adapter of the serial line is gone its heads are lost; afterwards they are GOOD."""
+    bench = VirtualBench(demo_mine, Scenario("quiet", Habits(underground=0)))
+    listener = Listener(bench)
+    bench.run_for(listener, 5_000)
+    bench.plant.do("fault", target="line_headings", name="unplugged")
+    bench.run_for(listener, 500)
+    listener.samples.clear()
+    bench.run_for(listener, 5_000)
+    lost = {d.id for d in demo_mine.devices if d.bus == "line_headings"}
+    told = [r for s in listener.samples if s.device in lost for r in s.readings]
+    assert told
+    assert {r.quality for r in told} == {Quality.COMM_FAULT}
+    bench.plant.do("end_fault", target="line_headings")
+    bench.run_for(listener, 8_000)
+    listener.samples.clear()
+    bench.run_for(listener, 4_000)
+    told = [r for s in listener.samples if s.device in lost for r in s.readings]
+    assert {r.quality for r in told} <= {Quality.GOOD}
+
+
+def test_another_master_on_the_serial_line_takes_no_value_over(demo_mine) -> None:
+    """Somebody else asks our questions after our answers: frozen heads keep their own values."""
+    bench = VirtualBench(demo_mine, Scenario("quiet", Habits(underground=0)))
+    heads = {d.id for d in demo_mine.devices if d.bus == "line_headings"}
+    points = [p for p in demo_mine.points if p.device in heads and p.kind is Kind.METHANE]
+    for number, point in enumerate(points, 1):
+        bench.plant.force(point.id, number / 100)
+    bench.plant.do("fault", target="line_headings", name="second_master", delay_ms=15)
+    listener = Listener(bench)
+    bench.run_for(listener, 30_000)
+    wanted = {point.id: number for number, point in enumerate(points, 1)}
+    seen = [r for s in listener.samples for r in s.readings if r.point in wanted]
+    good = [r for r in seen if r.quality is Quality.GOOD]
+    assert bench.plant.faults.struck["second_master"] >= 20
+    assert len(good) >= 20
+    assert all(r.value == wanted[r.point] for r in good)
