@@ -19,7 +19,7 @@ from minewatch_drivers import device_file, modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.line import Line
 
-from minewatch.model.image import ReadBack, Sample, Sighting
+from minewatch.model.image import Notice, ReadBack, Sample, Sighting
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point, Reader
 from minewatch.model.quality import Quality
@@ -160,6 +160,7 @@ class Virtual:
     taken_us: list[int] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     read_backs: list[ReadBack] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     taking: bool = True
     on_turn: Callable[[int], None] | None = None
 
@@ -215,6 +216,7 @@ class Virtual:
         taken = self.line.take()
         self.sightings += taken.sightings
         self.read_backs += taken.read_backs
+        self.notices += taken.notices
         for sample in taken.samples:
             self.samples.append(sample)
             self.taken_us.append(self.now_us)
