@@ -107,7 +107,7 @@ class SerialRunner:
         while not self._stopping.is_set():
             why = "open"
             try:
-                with self._open() as port:
+                with open_port(self._address) as port:
                     self._line.connected(self._now_us())
                     why = "broken"
                     self._serve(port.fileno())
@@ -122,24 +122,6 @@ class SerialRunner:
                 failures = 0
             self._idle(self._back_off_s(failures))
             failures += 1
-
-    def _open(self) -> serial.Serial:
-        address = self._address
-        port = serial.Serial(
-            address.path,
-            address.baud,
-            parity=_parity(address),
-            stopbits=address.stop_bits,
-            timeout=0,
-            exclusive=True,
-        )
-        if not _is_pty(address):
-            # pyserial's lock keeps out only those who ask for it. A pty would keep this mark after
-            # us, because its other side holds it open, and nobody could open it again.
-            fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
-        with contextlib.suppress(ValueError, OSError):  # only some adapters know it
-            port.set_low_latency_mode(True)
-        return port
 
     def _serve(self, file: int) -> None:
         """Move bytes until the line wants the port opened anew or the house stops.
@@ -208,6 +190,29 @@ class SerialRunner:
     def _say(self) -> None:
         self._notified = False
         self._notify()
+
+
+def open_port(address: Address) -> serial.Serial:
+    """Open the port for ourselves alone, as `address` says.
+
+    Raises:
+        OSError, ValueError, termios.error: it cannot be opened so.
+    """
+    port = serial.Serial(
+        address.path,
+        address.baud,
+        parity=_parity(address),
+        stopbits=address.stop_bits,
+        timeout=0,
+        exclusive=True,
+    )
+    if not _is_pty(address):
+        # pyserial's lock keeps out only those who ask for it. A pty would keep this mark after
+        # us, because its other side holds it open, and nobody could open it again.
+        fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+    with contextlib.suppress(ValueError, OSError):  # only some adapters know it
+        port.set_low_latency_mode(True)
+    return port
 
 
 def _write(file: int, data: bytes) -> None:

@@ -19,7 +19,6 @@ from minewatch_drivers import line as line_module
 from minewatch_drivers import runners, serial_runner
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.line import Line
-from minewatch_drivers.serial_runner import SerialRunner
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Point
@@ -38,12 +37,10 @@ def quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runners, "BACK_OFF_MAX_S", 0.1)
 
 
-def runner_of(path: str, parity: str = "E") -> Any:
-    """Return the owner of a port that was not started."""
-    line = SimpleNamespace(bus=SimpleNamespace(id="line"))
-    clock = SimpleNamespace(now_us=lambda: 0)
+def opened(path: str, parity: str = "E") -> serial.Serial:
+    """Open a port as its runner does."""
     url = f"rtu://{urlsplit(path).path}?baud=9600&parity={parity}"
-    return SerialRunner(line, parse_address(url), clock, lambda: None, lambda _: 0.0)  # type: ignore[arg-type]
+    return serial_runner.open_port(parse_address(url))
 
 
 @pytest.fixture
@@ -61,7 +58,7 @@ def test_a_port_opens_again_after_its_last_owner_died(pty: tuple[int, str], pari
     master, path = pty
 
     for _ in range(3):
-        with runner_of(path, parity)._open() as port:
+        with opened(path, parity) as port:
             assert isinstance(port, serial.Serial)
             port.write(b"\x01")
             assert os.read(master, 8) == b"\x01"
@@ -75,7 +72,7 @@ def test_a_real_port_is_marked_as_taken(
     monkeypatch.setattr(serial_runner, "PTY_FOLDER", folder)
     found = array.array("i", [7])
 
-    with runner_of(pty[1], "N")._open() as port:
+    with opened(pty[1], "N") as port:
         fcntl.ioctl(port.fileno(), TIOCGEXCL, found)
         fcntl.ioctl(port.fileno(), termios.TIOCNXCL)
 
@@ -89,7 +86,7 @@ def test_a_port_that_takes_no_more_is_broken_at_once(pty: tuple[int, str]) -> No
         for _ in range(1_000):
             serial_runner._write(file, bytes(256))
 
-    with runner_of(pty[1])._open() as port:
+    with opened(pty[1]) as port:
         begun_s = time.monotonic()
         with pytest.raises(OSError, match=r".+"):
             fill(port.fileno())
