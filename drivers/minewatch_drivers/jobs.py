@@ -81,11 +81,11 @@ class Outbox:
         """Return everything and start anew; safe while the line's thread appends."""
         if not self:
             return NOTHING
+        samples = _drain(self.samples)
+        if not (self.sightings or self.read_backs or self.notices):
+            return Taken(samples, (), ())
         taken = Taken(
-            _drain(self.samples),
-            _drain(self.sightings),
-            _drain(self.read_backs),
-            _drain(self.notices),
+            samples, _drain(self.sightings), _drain(self.read_backs), _drain(self.notices)
         )
         self.sightings_taken += len(taken.sightings)
         return taken
