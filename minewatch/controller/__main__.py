@@ -20,6 +20,7 @@ from minewatch_drivers.runners import Runner, open_runner
 
 from minewatch import __version__
 from minewatch.controller.adopt import adopt
+from minewatch.controller.bus_desk import BusDesk
 from minewatch.controller.clock import OFF_MS, SystemClock
 from minewatch.controller.cycle import CYCLE_MS, Controller
 from minewatch.controller.frames import Frames
@@ -106,6 +107,8 @@ class Process:
         self.socket = Socket(
             self.frames, self.controller.command, self.controller.notice, self.rhythm.wake
         )
+        self.desk = BusDesk(self.mine, lines, self.controller.notice, self._kick_one)
+        self.socket.bus = self.desk.handle
         self._published_ms = 0
         self._runners: list[tuple[Runner, bool]] = []
         self._urged = self.controller.urged
@@ -131,6 +134,7 @@ class Process:
         self.frames.turned(now_ms)
         self.socket.stepped(decided, now_ms)
         self.socket.durable(self.store.durable_index)
+        self.desk.turned(decided, self.store.durable_index)
         self._kick()
         for notice in self.store.take_notices():
             self.controller.board.notice(notice)
@@ -145,6 +149,12 @@ class Process:
         changed, self._urged = urged is not self._urged, urged
         for number, (runner, drives) in enumerate(self._runners):
             if drives or changed or (cycle + number) % KICK_TURNS == 0:
+                runner.kick()
+
+    def _kick_one(self, bus_id: str) -> None:
+        """Let one line look at its orders: a person waits for its answer."""
+        for (runner, _), each in zip(self._runners, self.controller.lines, strict=False):
+            if each == bus_id:
                 runner.kick()
 
     def _take_time(self, image: Image) -> None:

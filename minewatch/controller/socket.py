@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,16 @@ class Peer:
     behind: bool = False
     said: bool = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is gone, or does not read what it is sent."""
+        transport = self.writer.transport
+        return transport.is_closing() or transport.get_write_buffer_size() > BACKLOG_MAX
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        self.writer.write(_line(message))
+
 
 @dataclass
 class Waiting:
@@ -80,6 +90,8 @@ class Socket:
         self._submit = submit
         self._notice = notice
         self._wake = wake
+        self.bus: Callable[[Peer, Mapping[str, Any]], None] | None = None
+        """Takes requests about buses (`bus_desk`)."""
         self._peers: set[Peer] = set()
         self._waiting: dict[str, Waiting] = {}
         self._count = 0
@@ -190,6 +202,8 @@ class Socket:
             self._command(peer, message)
         elif do == "report":
             self._report(peer, message)
+        elif do == "bus" and self.bus is not None and _is_recordable(message):
+            self.bus(peer, message)
         else:
             self._refuse(peer, "unknown_request")
 

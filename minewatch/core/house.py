@@ -225,6 +225,13 @@ def _refused(notice: Notice) -> dict[str, Any]:
     return {"config": _text(notice.data.get("config")), "reasons": reasons, "subject": ""}
 
 
+def _by_hand(notice: Notice) -> dict[str, Any]:
+    """Keep a person's words out of the leaf: they are its text."""
+    said = _sealed(notice)
+    reason = said.pop("reason", "")
+    return {**said, "text": _text(reason)}
+
+
 _EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
     "journal_sealed": _sealed,
     "journal_retired": _sealed,
@@ -233,6 +240,8 @@ _EVIDENCE: dict[str, Callable[[Notice], dict[str, Any]]] = {
     "configuration_refused": _refused,
     "message_sent": _sealed,
     "message_failed": _sealed,
+    "bus_write_ordered": _by_hand,
+    "bus_written": _by_hand,
 }
 
 
@@ -288,6 +297,8 @@ FOLDS: dict[str, Fold] = {
     "configuration_refused": keep,
     "message_sent": keep,
     "message_failed": keep,
+    "bus_write_ordered": keep,
+    "bus_written": keep,
     "reload_ordered": keep,
     "command_refused": keep,
     "state": _stated,
