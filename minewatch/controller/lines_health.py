@@ -47,6 +47,8 @@ class LinesHealth:
             "load_pct": round(status.load * 100),
             "exchanges": status.exchanges,
             "failures": status.failures,
+            "last_failure": status.last_failure,
+            "last_failure_unit": status.last_failure_unit,
             **self._rhythms.get(bus, {}),
         }
 
