@@ -140,10 +140,11 @@ class SimulatedDevice:
     def _refresh(self) -> None:
         """Bring the registers up to what the plant shows now."""
         late = []
+        signals, known, apart = self.model.signals, self._shown, self._apart
         for name, point in self._points.items():
-            signal = self.model.signals[name]
+            signal = signals[name]
             shown = self._see(signal, point)
-            if self._apart and name in self._shown and self._shown[name][0] == shown:
+            if apart and name in known and known[name][0] == shown:
                 continue
             if shown[1] is Quality.GOOD:
                 self._put(signal, *shown)

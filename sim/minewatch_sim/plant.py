@@ -58,6 +58,11 @@ class Plant:
         self.certified = Lies()
         self._own = _own(mine)
         self.air = Air(self._own, self.power, random.Random(f"{seed}/air"), scenario.dilution_s)
+        self._plain = {
+            point.id: (self.air.heads.get(point.id), TENTHS[UNITS[point.kind].decimals])
+            for point in self._own.points
+            if point.id in self.air.heads or point.id in self.air.analog
+        }
         self.people = People(mine, scenario.habits, random.Random(f"{seed}/people"))
         self.faults = Faults(random.Random(f"{seed}/faults"))
         self.series: dict[str, Series] = {}
@@ -92,6 +97,10 @@ class Plant:
 
     def value(self, point: Point) -> int:
         """Return what a point would measure now, in its kind's smallest unit."""
+        plain, air = self._plain.get(point.id), self.air
+        if plain is not None and not (self.series or air.forced or air.bottles):
+            head, tenths = plain
+            return round((air.analog[point.id] if head is None else head.shown) * tenths)
         if point.place == CERTIFIED:
             return truth_of(self, point)
         series = self.series.get(point.id)
