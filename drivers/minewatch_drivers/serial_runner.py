@@ -5,14 +5,13 @@ serial number (/dev/serial/by-id/…) is followed wherever the adapter comes bac
 the line's byte side alone; `want`, `urge` and `take` come from the loop's thread, `kick` wakes this
 one.
 
-A line is fast where nobody wakes late or for nothing: the thread's timers are sharp, it sleeps
-until the last byte of an answer is due instead of waking for each, and it passes the last 0.1 ms
-of a silence awake, looking for bytes once more before it asks.
+A line is fast where nobody wakes late or for nothing: the thread wakes promptly (`prompt_thread`),
+it sleeps until the last byte of an answer is due instead of waking for each, and it passes the last
+0.1 ms of a silence awake, looking for bytes once more before it asks.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import logging
 import math
@@ -28,6 +27,7 @@ import serial
 from minewatch.ports import Clock
 from minewatch_drivers.address import Address
 from minewatch_drivers.lines import ByteLine
+from minewatch_drivers.prompt_thread import be_prompt
 
 READ_MAX = 4096
 SLEEP_MAX_S = 0.05
@@ -35,9 +35,6 @@ SLEEP_MAX_S = 0.05
 
 AWAKE_US = 100
 """What passes awake before a question: about how late a sleeping thread is woken."""
-
-PR_SET_TIMERSLACK, TIMER_SLACK_NS = 29, 1
-"""Linux adds 50 µs to every sleep of a thread that does not say how sharp it must be."""
 
 WAIT_MAX_S = 1.0
 STOP_LIMIT_S = 5.0
@@ -102,7 +99,7 @@ class SerialRunner:
             os.write(self._hammer, b"!")
 
     def _run(self) -> None:
-        ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0)
+        be_prompt()
         failures = 0
         while not self._stopping.is_set():
             why = "open"
