@@ -245,3 +245,19 @@ def test_the_least_device_of_a_bus_decides(
     line = open_line(kit.bare_mine(bus, devices), bus, writes=False)
 
     assert type(line) is kind
+
+
+async def test_a_real_socket_carries_several_questions(kit: SimpleNamespace) -> None:
+    """On a real wire every value is right, and a device that takes 5 ms answers four at once."""
+    peer = kit.peers.TcpPeer(kit.Slave(rtu=False, timeout_us=200_000, delay_us=5_000))
+    mine = kit.one_bus(f"tcp://127.0.0.1:{await peer.start()}", units=4, scan_ms=10, timeout_ms=200)
+    watched = kit.peers.Watched(PipelinedLine(mine, mine.buses[0], writes=False, depth=DEPTH))
+
+    await watched.run(lambda: len(watched.samples) >= 400, limit_s=20)
+    await peer.stop()
+
+    good = [s for s in watched.samples if s.readings[0].value is not None]
+    assert len(good) >= 400
+    assert kit.wrong(watched.samples, watched.taken_us, kit.units) == []
+    together = sum(abs(a.sampled_ms - b.sampled_ms) < 4 for a, b in itertools.pairwise(good))
+    assert together > len(good) / 2
