@@ -252,7 +252,7 @@ def _class_of(scan_ms: int, points: list[PointBudget]) -> ClassBudget:
 
 
 def _reads(mine: Mine, bus: Bus, timing: Timing, device: Device, model: DeviceModel) -> list[_Job]:
-    points = [point for point in mine.points if point.device == device.id]
+    points = mine.points_of(device.id)
     jobs = []
     if points:
         plan = plan_unit(device, model, points, timing, bus.scan_ms)

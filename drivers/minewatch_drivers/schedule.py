@@ -3,7 +3,7 @@
 Built once from the mine; it knows no bytes and no silence, only jobs and when they are due.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from minewatch.model.image import Notice
 from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point
@@ -46,12 +46,9 @@ class Schedule:
         self._banks: list[Bank] = []
         self._refused: dict[str, str] = {}
         self._ready_us = 0
-        points: dict[str, list[Point]] = {}
-        for point in mine.points:
-            points.setdefault(point.device, []).append(point)
         for device in mine.devices:
             if device.bus == bus.id:
-                self._add(mine, device, points.get(device.id, []), writes)
+                self._add(mine, device, mine.points_of(device.id), writes)
         longest_us = max((unit.longest_us for unit in self._units), default=0)
         self._turns = Turns(timing.dead_us(longest_us))
         readers = [each for each in self._readers if isinstance(each, ReaderScan)]
@@ -235,7 +232,7 @@ class Schedule:
         gate = None if reader.state.proved else self._turns.gates.get(id(reader.state))
         return reader if gate is None else self._turns.take_gate(gate)
 
-    def _add(self, mine: Mine, device: Device, points: list[Point], writes: bool) -> None:
+    def _add(self, mine: Mine, device: Device, points: Sequence[Point], writes: bool) -> None:
         model = device_file.load(device.model)
         limit_us = min((point.fault_after_ms * 500 for point in points), default=BACK_OFF_MAX_US)
         beats_ms = model.heartbeat.every_ms if model.heartbeat else None

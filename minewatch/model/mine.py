@@ -343,9 +343,16 @@ class Mine:
         for name in ("zones", "buses", "devices", "points", "outputs", "readers"):
             index = {each.id: each for each in getattr(self, name)}
             object.__setattr__(self, f"_{name}", index)
+        by_device: dict[str, list[Point]] = {}
+        for point in self.points:
+            by_device.setdefault(point.device, []).append(point)
+        object.__setattr__(self, "_by_device", by_device)
         object.__setattr__(self, "_people", {each.badge: each for each in self.people})
         object.__setattr__(self, "_staff", {each.code: each for each in self.staff})
 
+    _by_device: dict[str, list[Point]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
     _zones: dict[str, Zone] = field(init=False, repr=False, compare=False, default_factory=dict)
     _buses: dict[str, Bus] = field(init=False, repr=False, compare=False, default_factory=dict)
     _devices: dict[str, Device] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -370,6 +377,10 @@ class Mine:
     def point(self, point_id: str) -> Point:
         """Return the point; KeyError where there is none."""
         return self._points[point_id]
+
+    def points_of(self, device_id: str) -> tuple[Point, ...]:
+        """Return the points that `device_id` measures, in the order of the file."""
+        return tuple(self._by_device.get(device_id, ()))
 
     def output(self, output_id: str) -> Output:
         """Return the output; KeyError where there is none."""
