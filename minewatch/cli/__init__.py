@@ -15,6 +15,8 @@ VERBS: dict[str, str] = {
     "ack": "minewatch.cli.act:ack",
     "silence": "minewatch.cli.act:silence",
     "withdraw": "minewatch.cli.act:withdraw",
+    "bus": "minewatch.cli.bus:bus",
+    "device": "minewatch.cli.device:device",
     "verify": "minewatch.cli.record:verify",
     "replay": "minewatch.cli.record:replay",
     "observe": "minewatch.cli.observe:observe",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from minewatch_drivers import modbus
 from minewatch_drivers.address import Address
-from minewatch_drivers.commission.ask import GATEWAY_REFUSALS, AskError
+from minewatch_drivers.commission.ask import GATEWAY_REFUSALS, Asker, AskError
 from minewatch_drivers.commission.fit import Fit, fits
 from minewatch_drivers.commission.wire import Wire, units_in
 from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Table
@@ -57,7 +57,7 @@ class Left:
 
 
 Step = Probe | Found | Left
-Opener = Callable[[Address], AbstractContextManager[Wire]]
+Opener = Callable[[Address], AbstractContextManager[Asker]]
 
 
 def settings_of(
@@ -111,7 +111,7 @@ def scan(
             return
 
 
-def _units(wire: Wire, address: Address, units: Sequence[int], question: bytes) -> Iterator[Step]:
+def _units(wire: Asker, address: Address, units: Sequence[int], question: bytes) -> Iterator[Step]:
     """Ask one unit after the other at one setting."""
     noise = 0
     answered: dict[int, bytes] = {}
@@ -129,11 +129,12 @@ def _units(wire: Wire, address: Address, units: Sequence[int], question: bytes) 
         if _is_one_device(address, answered, done + 1):
             yield Found(address, unit, "value", (), any_unit=True)
             return
-    for unit in sorted(units_in(wire.late) & set(units) - answered.keys()):
+    late = units_in(wire.late) if isinstance(wire, Wire) else set()
+    for unit in sorted(late & set(units) - answered.keys()):
         yield Found(address, unit, "late", ())
 
 
-def _probe(wire: Wire, unit: int, question: bytes) -> tuple[str, bytes]:
+def _probe(wire: Asker, unit: int, question: bytes) -> tuple[str, bytes]:
     """Return how a unit answered, nothing where it did not, and its words."""
     try:
         return "value", wire.ask(unit, question)
