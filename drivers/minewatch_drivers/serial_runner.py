@@ -36,6 +36,9 @@ SLEEP_MAX_S = 0.05
 AWAKE_US = 100
 """What passes awake before a question: about how late a sleeping thread is woken."""
 
+EARLY_US = 200
+"""How long before the last byte of an answer the thread is there to wait for it."""
+
 WAIT_MAX_S = 1.0
 STOP_LIMIT_S = 5.0
 
@@ -153,7 +156,7 @@ class SerialRunner:
         byte_us = self._address.byte_us
         self._begun_us = min(self._begun_us, now_us - self._heard * byte_us)
         due_us = self._begun_us + (self._heard + missing) * byte_us
-        sleep_s = (due_us - AWAKE_US - now_us) / 1e6
+        sleep_s = (due_us - EARLY_US - now_us) / 1e6
         if sleep_s > 0:
             time.sleep(min(sleep_s, SLEEP_MAX_S))
 

@@ -19,6 +19,7 @@ from minewatch_drivers import line as line_module
 from minewatch_drivers import runners, serial_runner
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.line import Line
+from minewatch_drivers.prompt_thread import be_prompt
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Point
@@ -115,6 +116,30 @@ async def test_what_is_no_port_is_said_and_tried_again(
     assert (status.up, status.error) == (False, "open")
     assert {r.quality for s in watched.samples for r in s.readings} == {Quality.COMM_FAULT}
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_prompt_thread_keeps_its_niceness_and_policy() -> None:
+    """Only timers and slice are sharpened; what the house was given in priority stays."""
+    seen: list[tuple[int, int, str]] = []
+
+    def run() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, 3)
+        be_prompt()
+        slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns")
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        seen.append((nice, os.sched_getscheduler(0), _text(slack)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert seen[0][:2] == (3, os.SCHED_OTHER)
+    assert seen[0][2] in ("1", "")  # nothing where the kernel does not say it
+
+
+def _text(path: Path) -> str:
+    """Return what a file of the kernel says, nothing where it does not say it."""
+    return path.read_text("ascii").strip() if path.exists() else ""
 
 
 class Adapters:
