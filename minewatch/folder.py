@@ -1,5 +1,6 @@
 """The state folder: where each file of a running house stands, what configuration is active."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -54,19 +55,20 @@ class Folder:
             FileNotFoundError: nothing was ever activated here.
             ValueError: the file is not the configuration that its name says.
         """
-        digest = self.active_hash()
-        mine = mine_from_json((self.config / f"{digest}.json").read_bytes())
-        if mine_hash(mine) != digest:
-            raise ValueError(f"config/{digest}.json is not what its name says")
-        return mine
+        return self._mine(self.active_hash())
 
     def kept_mine(self, digest: str) -> Mine | None:
         """Return a configuration that was active once, None where it cannot be had unchanged."""
         try:
-            mine = mine_from_json((self.config / f"{digest}.json").read_bytes())
+            return self._mine(digest)
         except (OSError, ValueError):
             return None
-        return mine if mine_hash(mine) == digest else None
+
+    def _mine(self, digest: str) -> Mine:
+        data = (self.config / f"{digest}.json").read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ValueError(f"config/{digest}.json is not what its name says")
+        return mine_from_json(data)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import sys
 import types
 import typing
 from enum import Enum
@@ -64,6 +65,8 @@ def _build(wanted: Any, value: Any) -> Any:
         return wanted(**{name: _build(hints[name], each) for name, each in value.items()})
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return wanted(value)
+    if isinstance(value, str):
+        return sys.intern(value)  # thousands of points name the same few devices and zones
     return value
 
 

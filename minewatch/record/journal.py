@@ -40,7 +40,7 @@ class JournalLimits:
     """Sizes and times of the journal; its quota is apart from the ledger's."""
 
     part_ms: int = 10_000
-    part_bytes: int = 4 << 20
+    part_bytes: int = 1 << 20
     chunk_ms: int = 60_000
     chunks_per_block: int = 10
     chunks_per_file: int = 1440

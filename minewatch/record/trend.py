@@ -13,6 +13,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -83,16 +84,40 @@ class _Exchange:
         self.values.extend(other.values)
         self.qualities.extend(other.qualities)
 
-    def squeezed(self) -> tuple[bytes, bytes, bytes]:
-        """Return the rows as little memory, `_stretched` is the inverse."""
-        parts = (self.times.tobytes(), self.values.tobytes(), bytes(self.qualities))
-        times, values, qualities = (zlib.compress(part, 1) for part in parts)
-        return times, values, qualities
+    def squeezed(self) -> _Squeezed:
+        """Return the rows as little memory; `_stretched` is the inverse."""
+        values = _narrow(self.values)
+        parts = (self.times.tobytes(), values.tobytes(), bytes(self.qualities))
+        times, packed, qualities = (zlib.compress(part, 1) for part in parts)
+        return _Squeezed(times, values.typecode, packed, qualities)
 
 
-def _stretched(squeezed: tuple[bytes, bytes, bytes]) -> _Exchange:
-    times, values, qualities = (zlib.decompress(part) for part in squeezed)
-    return _Exchange(array("q", times), array("q", values), bytearray(qualities))
+class _Squeezed(NamedTuple):
+    """An exchange as zlib streams; `code` says how wide its values are."""
+
+    times: bytes
+    code: str
+    values: bytes
+    qualities: bytes
+
+
+def _stretched(squeezed: _Squeezed) -> _Exchange:
+    times, code, values, qualities = squeezed
+    narrow = array(code)
+    narrow.frombytes(zlib.decompress(values))
+    return _Exchange(
+        array("q", zlib.decompress(times)),
+        array("q", narrow),
+        bytearray(zlib.decompress(qualities)),
+    )
+
+
+def _narrow(values: array[int]) -> array[int]:
+    """Return the values as 16 or 32 bits each where they fit."""
+    for code in ("h", "i"):
+        with suppress(OverflowError):
+            return array(code, values)
+    return values
 
 
 class Columns:
@@ -143,7 +168,7 @@ class Columns:
         return {points: each.squeezed() for points, each in self._exchanges.items()}
 
 
-Squeezed = dict[tuple[str, ...], tuple[bytes, bytes, bytes]]
+Squeezed = dict[tuple[str, ...], _Squeezed]
 """Columns by their points, waiting for their ten minutes to be over."""
 
 

@@ -171,9 +171,9 @@ async def test_malformed_input_is_said_once_and_changes_nothing(controller) -> N
 
 
 async def test_endless_line_ends_the_connection_not_the_client(controller) -> None:
-    """A line beyond 4 MiB is not collected; the client says so and connects again."""
+    """A line beyond 8 MiB is not collected; the client says so and connects again."""
     said: list[str] = []
-    controller.scripted = b"x" * (5 * 1024 * 1024)
+    controller.scripted = b"x" * (9 * 1024 * 1024)
     async with Client(controller.path, say=said.append) as client:
         watch = client.watch()
         assert (await anext(watch))["type"] == "lost"
