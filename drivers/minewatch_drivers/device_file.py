@@ -5,11 +5,13 @@ faults. drivers/README.md tells how to write such a file.
 """
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from minewatch.model.kind import UNITS
+from minewatch.model.mine import DeviceText
 from minewatch_drivers.codec import needs
 from minewatch_drivers.device_fields import REGISTERS_MAX, DeviceFileError, Fields
 from minewatch_drivers.device_model import (
@@ -42,14 +44,32 @@ from minewatch_drivers.signal_file import (
     read_status,
 )
 
-__all__ = ["DeviceFileError", "catalogue", "load", "parse"]
+__all__ = ["DeviceFileError", "catalogue", "load", "parse", "provide", "shipped"]
 
 MATURITY = ("stable", "beta", "experimental")
 
 
 def catalogue() -> tuple[str, ...]:
     """Return the names of all device files, sorted."""
-    return tuple(sorted(_paths()))
+    return tuple(sorted({*_paths(), *_own}))
+
+
+def shipped() -> frozenset[str]:
+    """Return the names that no configuration may take for a device file of its own."""
+    return frozenset(_paths())
+
+
+def provide(files: Iterable[DeviceText]) -> None:
+    """Let this process know the device files that its configuration brings, and no others.
+
+    The text travels in the `Mine`, so that every process of a house reads the same registers.
+    """
+    _own.clear()
+    _own.update({each.name: (each.category, each.text) for each in files})
+    load.cache_clear()
+
+
+_own: dict[str, tuple[str, str]] = {}
 
 
 @cache
@@ -59,7 +79,7 @@ def load(name: str) -> DeviceModel:
     Raises:
         DeviceFileError: there is no such file, or something in it is wrong.
     """
-    path = _paths().get(name)
+    path = _paths().get(name) or _own.get(name)
     if path is None:
         raise DeviceFileError(f"{name}.toml", "", "no device file has this name")
     category, text = path

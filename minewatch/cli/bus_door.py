@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+from minewatch_drivers import device_file
 from minewatch_drivers.address import Address, parse_address
 from minewatch_drivers.commission.ask import Asker, AskError
 from minewatch_drivers.commission.frames import Heard, RtuWatcher
@@ -106,6 +107,8 @@ def door_of(say: Catalogue, url: str, state: Path | None) -> Door:
         raise click.BadParameter(say.say("bus.not_modbus"), param_hint="URL")
     folder = folder_of(state)
     mine = mine_of(folder)
+    if mine is not None:
+        device_file.provide(mine.device_files)
     bus = _owned(mine, address) if mine is not None else None
     running = bus is not None and answers(folder.socket)
     return Door(say, folder, url, address, mine, bus, running)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from minewatch_drivers import device_file
 from minewatch_drivers.lines import open_line
 from minewatch_drivers.runners import Runner, open_runner
 
@@ -77,6 +78,7 @@ class Process:
         adopted = adopt(folder, durable)
         self.mine: Mine = adopted.mine
         self.config = adopted.config
+        device_file.provide(self.mine.device_files)
         self.store = RecordStore(
             folder.root,
             f"minewatch/v1/{self.mine.county}/{self.mine.code}",

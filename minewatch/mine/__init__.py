@@ -1,11 +1,12 @@
 """Loads a mine: TOML and CSV files → one frozen `Mine`, or every fault at once.
 
 `load(path)` is the whole of the room. Inside, in this order: `source` reads files, `shape` gives
-types (pydantic lives there and in `schema` only), `build` resolves limits and quotas against the
-statutory tables of `rules/`, the checks follow wires and rules of practice.
+types (pydantic lives there and in `schema` only), `device_files` adds the mine's own, `build`
+resolves limits and quotas against the statutory tables of `rules/`, the checks follow wires and
+rules of practice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minewatch.mine import (
@@ -15,6 +16,7 @@ from minewatch.mine import (
     check_safety,
     check_serial,
     check_wiring,
+    device_files,
 )
 from minewatch.mine.build import Builder
 from minewatch.mine.fault import Fault, Faults, Severity
@@ -38,9 +40,12 @@ def load(path: Path | str) -> Loaded:
     """Load the folder (its `mine.toml`) or file at `path`; never raises for what is in it."""
     faults = Faults()
     shaped = shape(read(Path(path), faults), faults)
+    own = device_files.read(shaped, faults)
     rules = load_rules()
     builder = Builder(shaped, rules, faults)
     mine = builder.build()
+    if mine is not None and own:
+        mine = replace(mine, device_files=own)
     check_ids.check(shaped, rules, faults)
     check_wiring.check(shaped, faults)
     check_certified.check(shaped, rules, faults)

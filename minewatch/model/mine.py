@@ -127,6 +127,15 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceText:
+    """A device file that the configuration brings along; `text` is its TOML."""
+
+    name: str
+    category: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One measured or reported quantity, read as `signal` of `device`.
 
@@ -330,6 +339,7 @@ class Mine:
     staff: tuple[Staff, ...] = ()
     uploads: tuple[Upload, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    device_files: tuple[DeviceText, ...] = ()
     certified_system: str = ""
     signed_off_by: str = ""
     flood_threat: bool = True

@@ -52,7 +52,8 @@ def fits(asker: Asker, unit: int, models: Sequence[DeviceModel]) -> tuple[Fit, .
             possible.remove(model)
         else:
             found.append(fit)
-    return tuple(sorted(found, key=lambda each: -each.score))
+    named = [each for each in found if each.reason == "identity"]
+    return tuple(sorted(named or found, key=lambda each: -each.score))
 
 
 def _fit(model: DeviceModel, seen: Look) -> Fit | None:
