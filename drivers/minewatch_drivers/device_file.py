@@ -10,8 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from minewatch.model.device_text import DeviceText
 from minewatch.model.kind import UNITS
-from minewatch.model.mine import DeviceText
 from minewatch_drivers.codec import needs
 from minewatch_drivers.device_fields import REGISTERS_MAX, DeviceFileError, Fields
 from minewatch_drivers.device_model import (

@@ -11,7 +11,7 @@ from minewatch_drivers import device_file
 from minewatch.mine.fault import Faults
 from minewatch.mine.shape import Shaped
 from minewatch.mine.text_file import read_text
-from minewatch.model.mine import DeviceText
+from minewatch.model.device_text import DeviceText
 
 FOLDER = "devices"
 CATEGORY = "site"

@@ -8,6 +8,7 @@ of the rule that it comes from; nothing later looks a limit up again.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from minewatch.model.device_text import DeviceText
 from minewatch.model.kind import Kind
 
 
@@ -124,15 +125,6 @@ class Device:
     bus: str
     unit: int
     model: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceText:
-    """A device file that the configuration brings along; `text` is its TOML."""
-
-    name: str
-    category: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
