@@ -131,8 +131,7 @@ class Device:
 class Point:
     """One measured or reported quantity, read as `signal` of `device`.
 
-    `scan_ms` is its scan class, resolved when the mine is loaded; 0 is the pace of its line
-    (`model.scan`).
+    `scan_ms` is its scan class (`model.scan`), resolved at loading; 0 is the pace of its line.
     `compare_with` is the point of the certified system that stands beside it (practice 33).
     `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
     """
