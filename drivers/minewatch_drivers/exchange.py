@@ -185,9 +185,9 @@ class TcpEnvelope:
             self.violations += 1
 
     @property
-    def hears_question(self) -> bool:
+    def asked_by_another(self) -> int:
         """No other master is heard here."""
-        return False
+        return 0
 
     @property
     def missing(self) -> int:
@@ -251,6 +251,7 @@ class RtuEnvelope:
                     if _of_another(buffer, at, exchange):
                         raise BadReplyError("foreign")
                     self._exchange = None
+                    del buffer[: at + size]
                     return exchange.check(exchange.unit, pdu)
             elif buffer[at + 1] == exchange.function | 0x80:
                 pdu = _cut(buffer, at, 5)
@@ -260,10 +261,11 @@ class RtuEnvelope:
         return None
 
     @property
-    def hears_question(self) -> bool:
-        """Whether another master has just asked: its answer is still to come."""
-        at = len(self._buffer) - 8
-        return at >= 0 and 1 <= self._buffer[at + 1] <= 6 and bool(_cut(self._buffer, at, 8))
+    def asked_by_another(self) -> int:
+        """The unit that another master has just asked, its answer still to come; 0 for none."""
+        buffer, at = self._buffer, len(self._buffer) - 8
+        whole = at >= 0 and 1 <= buffer[at + 1] <= 6 and bool(_cut(buffer, at, 8))
+        return buffer[at] if whole else 0
 
     @property
     def missing(self) -> int:

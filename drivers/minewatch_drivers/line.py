@@ -60,9 +60,9 @@ class Line(Desk):
 
     __slots__ = (
         "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us", "_envelope",
-        "_first_us", "_foreign_us", "_job", "_last_byte_us", "_late_us", "_mute", "_opened_us",
-        "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us", "_start_us",
-        "_timeout_us", "_worst",
+        "_first_us", "_foreign", "_foreign_us", "_job", "_last_byte_us", "_late_us", "_mute",
+        "_opened_us", "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us",
+        "_start_us", "_timeout_us", "_worst",
     )  # fmt: skip
 
     def __init__(self, mine: Mine, bus: Bus, *, writes: bool) -> None:
@@ -82,6 +82,7 @@ class Line(Desk):
         self._worst = WorstReply()
         self._connected = False
         self._reconnect = ""
+        self._foreign: tuple[UnitState, int] | None = None
         self._asked: UnitState | None = None
         self._asked_before: UnitState | None = None
 
@@ -221,6 +222,8 @@ class Line(Desk):
         self._meter.busy(self._start_us, now_us)
         if self._rtu:
             self._worst.note(now_us - self._start_us, now_us)
+            if self._envelope.asked_by_another:
+                self._heed_another(now_us)
 
     def _alive(self, now_us: int) -> None:
         self._mute = 0
@@ -282,8 +285,20 @@ class Line(Desk):
         if self._rtu:
             self._worst.note(min(now_us - self._start_us, QUIET_MAX_US), now_us)
             self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
-            hears = self._envelope.hears_question
-            self._foreign_us = now_us + self._timeout_us if hears else 0
+            self._heed_another(now_us)
+
+    def _heed_another(self, now_us: int) -> None:
+        """Another master's answer is waited for; its unit is left alone while that may be late."""
+        unit = self._envelope.asked_by_another
+        before, self._foreign = self._foreign, None
+        self._foreign_us = now_us + self._timeout_us if unit else 0
+        if before is not None:
+            state, hold_us = before
+            state.hold_us = max(hold_us, self._quiet_us)
+        asked = self._schedule.state_of(unit)
+        if asked is not None:
+            self._foreign = (asked, asked.hold_us)
+            asked.hold_us = max(asked.hold_us, now_us + self._late_us)
 
     def _broken(self, why: str, now_us: int) -> None:
         """The stream is lost: a flood, or no frames any more; its culprit must not starve others.

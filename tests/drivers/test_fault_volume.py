@@ -192,6 +192,15 @@ def test_silence_lasts_until_another_master_has_its_answer(war: ModuleType) -> N
     assert 45_000 <= sent_after((1_000, asked), (25_000, told)) < timeout_us
     assert sent_after((1_000, b"\x00\xff")) < timeout_us / 2
 
+    line = open_line(mine, mine.buses[0], writes=False)
+    line.connected(1_000_000)
+    now_us = 1_000_000
+    while line.poll(now_us).send is None:
+        now_us += 500
+    line.feed(rtu_frame(1, bytes((4, 4, 0, 0, 0, 7))) + asked, now_us + 10_000)
+    assert line.take().samples[0].readings[0].quality is Quality.GOOD
+    assert line.poll(now_us + 9_000 + timeout_us).send is None
+
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_no_caller_can_cut_an_exchange_short(war: ModuleType, transport: str) -> None:
