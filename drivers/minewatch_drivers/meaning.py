@@ -36,11 +36,16 @@ class Meaning(dict[Words, Decoded]):
     def __missing__(self, words: Words) -> Decoded:
         if len(self) >= REMEMBERED_MAX:
             self.clear()
-        block = [0] * self._span
-        for place, word in zip(self._places, _several(words), strict=True):
-            block[place] = word
+        block: Sequence[int] = (words,) if isinstance(words, int) else self._spread(words)
         decoded = self[words] = self._decode(block)
         return decoded
+
+    def _spread(self, words: tuple[int, ...]) -> list[int]:
+        """Return the block that holds several words at their places."""
+        block = [0] * self._span
+        for place, word in zip(self._places, words, strict=True):
+            block[place] = word
+        return block
 
 
 def meaning(signal: Signal, kind: Kind | None) -> Meaning:
@@ -75,7 +80,3 @@ def picker(words: Iterable[Iterable[int]]) -> Callable[[Sequence[int]], Iterable
 @cache
 def _shared(signal: Signal, kind: Kind | None) -> Meaning:
     return Meaning(signal, kind)
-
-
-def _several(words: Words) -> tuple[int, ...]:
-    return (words,) if isinstance(words, int) else words
