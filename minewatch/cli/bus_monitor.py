@@ -4,6 +4,7 @@ A bus of a running daemon is heard through the daemon's own tap, a serial wire b
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -55,6 +56,8 @@ def monitor(
             _follow(door, _pieces(door, stack, seconds), tally, capture, as_json=as_json)
         except KeyboardInterrupt:
             pass
+        except BrokenPipeError:
+            sys.exit(exit_codes.OK)  # whoever read our lines has seen enough
         except AskError as error:
             door.failed(error)
         except ConnectionError as error:

@@ -1,10 +1,11 @@
 """What an unknown device lets one read: tables and address ranges, found with bounded questions.
 
-Refused blocks are halved until single addresses remain. Only reads; but an unknown device may do
-something when a register is read, so a person decides to run it (docs/commissioning.md).
+Small chunks side by side, so that a refused one costs a single question, then neighbours read as
+one. Only reads; but an unknown device may do something when a register is read, so a person decides
+to run it (docs/commissioning.md).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from minewatch_drivers import modbus
@@ -12,7 +13,6 @@ from minewatch_drivers.commission.ask import Asker, AskError
 from minewatch_drivers.device_model import READ_FUNCTION, RawType, Table
 from minewatch_drivers.skeleton import FLOAT_LEAST, Guess, decodings
 
-BLOCK = 16
 NEAR = 128
 """Every address below is looked at; above it, only where makers like to begin."""
 
@@ -20,12 +20,18 @@ BASES = (256, 500, 512, 1000, 1024, 2000, 2048, 3000, 4096, 8192, 40000, 40960)
 REACH_MAX = 256
 """How far a range above `NEAR` is followed."""
 
+CHUNK = {False: 2, True: 8}
+"""Addresses of the smallest question: a 32-bit value may not be read by halves; bits come by 8."""
+
+RANGE_MAX = {False: 64, True: 256}
+"""Neighbours that are read as one."""
+
 QUESTIONS_MAX = 400
 SILENT_MAX = 3
 """So many silences in a row end the survey: the device is gone, or does not like it."""
 
 SIGNALS_MAX = 32
-FLOAT_GUESS_MAX = 10_000.0
+FLOAT_GUESS_MAX = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +64,59 @@ class Survey:
             OSError: the port or the daemon is gone.
         """
         for table in (Table.HOLDING, Table.INPUT, Table.COIL, Table.DISCRETE):
-            blocks = [(first, BLOCK) for first in range(0, NEAR, BLOCK)]
+            parts: list[tuple[int, int]] = []
             try:
-                for first, count in _joined(self._table(table, blocks)):
-                    found = self._read(table, first, count)
-                    if found is not None:
-                        yield found
+                self._look(table, parts)
             except _NoSuchTableError:
                 continue
             except _EnoughError:
                 self.complete = False
+            for first, count in _joined(sorted(parts), RANGE_MAX[table.bits]):
+                yield from self._whole(table, first, count)
+            if not self.complete:
                 return
 
-    def _table(self, table: Table, blocks: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        for first, count in blocks:
-            yield from self._halve(table, first, count)
+    def _look(self, table: Table, parts: list[tuple[int, int]]) -> None:
+        """Add to `parts` what can be read: near the beginning, then where makers begin."""
+        self._follow(table, 0, NEAR, parts, give_up=False)
         for base in BASES:
-            reach = base
-            while reach < base + REACH_MAX and self._read(table, reach, 1) is not None:
-                parts = list(self._halve(table, reach, BLOCK))
-                yield from parts
-                if parts != [(reach, BLOCK)]:
-                    break
-                reach += BLOCK
+            self._follow(table, base, base + REACH_MAX, parts, give_up=True)
 
-    def _halve(self, table: Table, first: int, count: int) -> Iterator[tuple[int, int]]:
-        if self._read(table, first, count) is not None:
-            yield first, count
+    def _follow(
+        self, table: Table, first: int, end: int, parts: list[tuple[int, int]], *, give_up: bool
+    ) -> None:
+        """Look at chunk after chunk; with `give_up` only as long as they can be read."""
+        chunk, readable = CHUNK[table.bits], True
+        for at in range(first, end, chunk):
+            before, readable = readable, self._read(table, at, chunk) is not None
+            if readable:
+                parts.append((at, chunk))
+                if not before and self._read(table, at - 1, 1) is not None:
+                    parts.append((at - 1, 1))
+            elif before:
+                parts += self._singles(table, at, chunk)
+            if give_up and not readable:
+                return
+
+    def _singles(self, table: Table, first: int, count: int) -> Iterator[tuple[int, int]]:
+        """Yield the addresses at the end of a range that are no whole chunk."""
+        for at in range(first, first + count):
+            if self._read(table, at, 1) is None:
+                return
+            yield at, 1
+
+    def _whole(self, table: Table, first: int, count: int) -> Iterator[Range]:
+        """Yield a range in one piece, or in as few as the device takes."""
+        try:
+            found = self._read(table, first, count)
+        except (_EnoughError, _NoSuchTableError):
+            self.complete = False
+            return
+        if found is not None:
+            yield found
         elif count > 1:
-            half = count // 2
-            yield from self._halve(table, first, half)
-            yield from self._halve(table, first + half, count - half)
+            yield from self._whole(table, first, count // 2)
+            yield from self._whole(table, first + count // 2, count - count // 2)
 
     def _read(self, table: Table, first: int, count: int) -> Range | None:
         """Return what one question brings, None where the device refuses it."""
@@ -123,11 +151,11 @@ class _NoSuchTableError(Exception):
     """The device does not know the function."""
 
 
-def _joined(parts: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield neighbours as one, at most as many registers as one question may ask for."""
+def _joined(parts: Iterable[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:
+    """Yield neighbours as one, at most `most` addresses each."""
     first, count = 0, 0
     for at, size in parts:
-        if count and (at != first + count or count + size > 4 * BLOCK):
+        if count and (at != first + count or count + size > most):
             yield first, count
             count = 0
         if not count:
@@ -152,7 +180,7 @@ def guesses(found: Range) -> tuple[Guess, ...]:
 def _guess(found: Range, place: int) -> tuple[Guess | None, int]:
     """Return what begins at a place, nothing where it is 0, and how many words it takes."""
     address, words = found.first + place, found.words[place : place + 2]
-    name = f"{found.table}_{address}"
+    name = f"{found.table}{address}"
     if not words[0] and not any(words):
         return None, 1
     if found.table.bits:
