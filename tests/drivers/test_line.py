@@ -135,7 +135,8 @@ def test_identity_far_away_is_proven_before_the_first_value(kit: SimpleNamespace
     line = Line(mine, bus, writes=False)
     line.connected(1_000_000)
     identity, value = modbus.read_pdu(4, 0, 2), modbus.read_pdu(2, 0, 1)
-    now_us, asked = 1_000_000, []
+    now_us = 1_000_000
+    asked: list[bytes] = []
     while len(asked) < 60:
         turn = line.poll(now_us)
         if turn.send is None:
