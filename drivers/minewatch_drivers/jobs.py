@@ -104,11 +104,12 @@ class UnitState:
     """What a line remembers of one unit: failures, silence owed, identity, heartbeat."""
 
     __slots__ = (
-        "_beat", "_beat_us", "back_off_us", "beat_mask", "distrusted", "hold_us", "owing",
+        "_beat", "_beat_us", "_beats", "back_off_us", "beat_mask", "distrusted", "hold_us", "owing",
         "pause_us", "proved", "skip_us", "still_us", "streak", "why",
     )  # fmt: skip
 
     def __init__(self, heartbeat_every_ms: int | None, back_off_us: int = BACK_OFF_MAX_US) -> None:
+        self._beats = heartbeat_every_ms is not None
         self.still_us = max(STILL_MIN_US, 3000 * (heartbeat_every_ms or 0))
         self.back_off_us = min(back_off_us, BACK_OFF_MAX_US)
         self.streak = 0
@@ -161,8 +162,14 @@ class UnitState:
             self._beat_us = now_us
 
     def still(self, now_us: int) -> bool:
-        """Return whether the heartbeat stands still: the device runs, its measuring does not."""
-        return self._beat is not None and now_us - self._beat_us > self.still_us
+        """Return whether the heartbeat stands still: the device runs, its measuring does not.
+
+        One that was never read stands still as well, from the first answer of its unit on.
+        """
+        if not self._beats:
+            return False
+        self._beat_us = self._beat_us or now_us
+        return now_us - self._beat_us > self.still_us
 
 
 class Keeper(Protocol):
@@ -314,6 +321,8 @@ class Poll:
         refused = why.startswith("exception_")
         if why in SIZE_REFUSALS:
             self.state.heard()
+            if self.state.owing is self:
+                self.state.owing = None  # its parts, and all others of the unit, would wait for it
             if self._keeper.divide(self, now_us):
                 return
         if unit_dead:

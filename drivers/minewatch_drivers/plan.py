@@ -89,7 +89,7 @@ def plan_device(
         spans = [planner.span(point) for point in classes[every_ms]]
         left = [span for span in spans if not planner.rides(span, groups, ride_max)]
         groups += [(every_ms, group) for group in planner.grouped(left)]
-    return planner.finished(groups)
+    return planner.finished(groups, scan_ms)
 
 
 def parts_of(
@@ -184,15 +184,18 @@ class _Planner:
                 return True
         return False
 
-    def finished(self, groups: list[tuple[int, list[Span]]]) -> DevicePlan:
-        """Return the plan whose blocks read these groups."""
+    def finished(self, groups: list[tuple[int, list[Span]]], scan_ms: int) -> DevicePlan:
+        """Return the plan whose blocks read these groups.
+
+        A heartbeat that rides along more seldom than every `scan_ms` has a question of its own.
+        """
         device, model = self._device, self._model
         blocks = tuple(self.block(group, every_ms) for every_ms, group in groups)
         identity = heartbeat = None
         if model.sentinel and (not blocks or any(each.sentinel is None for each in blocks)):
             identity = self.mark(model.sentinel)
-        beats = [each.heartbeat for each in (*blocks, *((identity,) if identity else ()))]
-        if model.heartbeat and all(each is None for each in beats):
+        often = [each for each in (*blocks, identity) if each and each.scan_ms <= scan_ms]
+        if model.heartbeat and all(each.heartbeat is None for each in often):
             heartbeat = self.mark(model.heartbeat)
         return DevicePlan(device.id, device.unit, model, identity, blocks, heartbeat)
 

@@ -233,9 +233,10 @@ class Schedule:
         return reader if gate is None else self._turns.take_gate(gate)
 
     def _add(self, mine: Mine, device: Device, points: Sequence[Point], writes: bool) -> None:
-        model = device_file.load(device.model)
+        model, bus_ms = device_file.load(device.model), self._scan_us // 1000
         limit_us = min((point.fault_after_ms * 500 for point in points), default=BACK_OFF_MAX_US)
-        beats_ms = model.heartbeat.every_ms if model.heartbeat else None
+        # A counter that is looked at seldom is not seen to move sooner than that.
+        beats_ms = max(model.heartbeat.every_ms, bus_ms) if model.heartbeat else None
         state = UnitState(beats_ms, limit_us)
         state.pause_us = model.pause_ms * 1000
         if model.heartbeat is not None:

@@ -142,7 +142,7 @@ class Turns:
             state = poll.state
             if ticket != poll.ticket:
                 heappop(ready)
-            elif state.streak or state.hold_us > now_us or state.owing not in (None, poll):
+            elif state.streak or state.hold_us > now_us or _waits_for_another(poll):
                 self._put_off(heappop(ready), now_us)
             else:
                 return poll
@@ -174,9 +174,17 @@ class Turns:
             poll.lose(now_us, now_us if poll.first_us is None else poll.first_us)
         elif state.hold_us > now_us:
             self._wait(poll, state.hold_us)
-        elif state.owing not in (None, poll):
+        elif _waits_for_another(poll):
             self._park(poll)
         elif state.streak:
             heappush(self._probes, entry)
         else:
             heappush(self._ready, entry)
+
+
+def _waits_for_another(poll: Poll) -> bool:
+    """Return whether another scan of the unit is asked once more first; a gate never waits.
+
+    The scan that is asked again may have to pass that very gate: both would wait for ever.
+    """
+    return poll.state.owing not in (None, poll) and not poll.gate

@@ -1,0 +1,192 @@
+"""What tried to break a line: chains of failures, ends that never meet, numbers that lie."""
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from minewatch_drivers import device_file
+from minewatch_drivers.lines import open_line
+
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Bus, Device, Mine, Point
+from minewatch.model.quality import Quality
+
+TIMEOUT_MS = 200
+IDENTITY = 77
+REGISTERS = {0: 1, 1: 2, 100: 3, 500: IDENTITY, 600: 0}
+SIGNALS = {"near": 0, "mid": 1, "far": 100}
+MODEL = """
+[device]
+identity = "Three values in two blocks; identity and heartbeat far from both"
+maker = "test"
+maturity = "experimental"
+source = "made for this test"
+[read]
+registers_max = 4
+gap_max = 0
+turnaround_ms = 0
+in_flight_max = {depth}
+{marks}
+[[frames]]
+source = "none"
+request = "01"
+reply = "01"
+expect = {{}}
+"""
+SIGNAL = """
+[signals.{name}]
+table = "input"
+address = {address}
+type = "u16"
+kind = "carbon_monoxide"
+low = "0"
+high = "20000"
+"""
+SENTINEL = f'[sentinel]\ntable = "input"\naddress = 500\nexpected = {IDENTITY}\n'
+HEARTBEAT = '[heartbeat]\ntable = "input"\naddress = 600\nevery_ms = 1000\n'
+MARKS = {"plain": "", "gated": SENTINEL, "beating": SENTINEL + HEARTBEAT, "pulse": HEARTBEAT}
+URLS = ("tcp://127.0.0.1:1502", "rtu:///dev/ttyTEST?baud=9600&parity=E")
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let lines know the devices of this test, alone and with eight questions in flight."""
+    signals = "".join(SIGNAL.format(name=name, address=at) for name, at in SIGNALS.items())
+    made = {
+        f"{name}-{depth}": device_file.parse(
+            name, "test", MODEL.format(marks=marks + signals, depth=depth)
+        )
+        for name, marks in MARKS.items()
+        for depth in (1, 8)
+    }
+    real = device_file.load
+    monkeypatch.setattr(device_file, "load", lambda name: made.get(name) or real(name))
+
+
+def a_mine(kit: SimpleNamespace, url: str, model: str, scan_ms: int, units: int = 2) -> Mine:
+    """Return a mine of one bus whose units show all three values."""
+    bus = Bus("line", url, scan_ms=scan_ms, timeout_ms=TIMEOUT_MS)
+    numbers = range(1, units + 1)
+    points = tuple(
+        Point(f"{n}_{name}", "", Kind.CARBON_MONOXIDE, "z", f"d{n}", name, "record_only")
+        for n in numbers
+        for name in SIGNALS
+    )
+    devices = tuple(Device(f"d{n}", "line", n, model) for n in numbers)
+    made: Mine = kit.bare_mine(bus, devices, points=points)
+    return made
+
+
+def several(slave: Any) -> Any:
+    """Let a slave on Modbus TCP take several questions that arrive in one piece."""
+    one = slave.respond
+
+    def respond(data: bytes, now_us: int) -> list[tuple[int, bytes]]:
+        replies = []
+        while data:
+            size = 6 + int.from_bytes(data[4:6], "big")
+            replies += one(data[:size], now_us)
+            data = data[size:]
+        return replies
+
+    slave.respond = respond
+    return slave
+
+
+def chaos(seed: int, until: int) -> Any:
+    """Return a twist that answers at random, up to the answer numbered `until`, then honestly."""
+    rng = random.Random(seed)
+    count = 0
+
+    def twist(slave: Any, envelope: Any, pdu: bytes) -> list[tuple[int, bytes]]:
+        nonlocal count
+        count += 1
+        honest = [(slave.delay_us, slave.wrap(envelope.tag, envelope.unit, pdu))]
+        what = rng.choice(("mute", "refuse", "lie", "honest", "honest")) if count < until else ""
+        if what == "mute":
+            return []
+        if what == "refuse":
+            code = rng.choice((1, 2, 3, 4, 6, 11))
+            refusal = bytes((pdu[0] | 0x80, code))
+            return [(slave.delay_us, slave.wrap(envelope.tag, envelope.unit, refusal))]
+        if what == "lie":
+            other = pdu[:2] + bytes(byte ^ 0x40 for byte in pdu[2:])
+            return [(slave.delay_us, slave.wrap(envelope.tag, envelope.unit, other))]
+        return honest
+
+    return twist
+
+
+@pytest.mark.parametrize("scan_ms", [1_000, 5_000, 10_000])
+@pytest.mark.parametrize("model", ["plain-1", "gated-1", "beating-1", "gated-8", "beating-8"])
+@pytest.mark.parametrize("url", URLS)
+def test_no_chain_of_failures_silences_a_unit_for_ever(
+    kit: SimpleNamespace, url: str, model: str, scan_ms: int
+) -> None:
+    """After any mixture of silence, refusals and lies each point is scanned again and GOOD."""
+    for seed in range(3):
+        mine = a_mine(kit, url, model, scan_ms)
+        line = open_line(mine, mine.buses[0], writes=False)
+        inputs = dict(REGISTERS)
+        twist = chaos(seed, until=150)
+        slave = kit.Slave(
+            rtu=url.startswith("rtu"), timeout_us=TIMEOUT_MS * 1000, inputs=inputs, twist=twist,
+            share=1.0,
+        )  # fmt: skip
+        virtual = kit.Virtual(line, slave if slave.rtu else several(slave))
+        virtual.on_turn = lambda now_us, inputs=inputs: inputs.update({600: now_us // 500_000})
+        virtual.run(1_200_000_000 + 40 * scan_ms * 1_000)
+        last = {r.point: (s.sampled_ms, r) for s in virtual.samples for r in s.readings}
+        for point, (at_ms, reading) in last.items():
+            assert virtual.now_us // 1000 - at_ms < 2 * scan_ms + 1_000, (seed, point, at_ms)
+            assert reading.quality is Quality.GOOD, (seed, reading)
+        assert len(last) == 2 * len(SIGNALS)
+
+
+def test_a_heartbeat_that_is_never_read_is_no_heartbeat(kit: SimpleNamespace) -> None:
+    """A device that refuses its counter's register is not believed for longer than a still one."""
+    mine = a_mine(kit, URLS[0], "pulse-1", 1_000, units=1)
+    line = open_line(mine, mine.buses[0], writes=False)
+
+    def refuse_the_counter(slave: Any, envelope: Any, pdu: bytes) -> list[tuple[int, bytes]]:
+        counter = slave.inputs[600].to_bytes(2, "big")
+        refused = bytes((pdu[0] | 0x80, 2)) if pdu[2:] == counter else pdu
+        return [(slave.delay_us, slave.wrap(envelope.tag, envelope.unit, refused))]
+
+    slave = kit.Slave(
+        rtu=False, timeout_us=1, inputs={**REGISTERS, 600: 4711}, twist=refuse_the_counter,
+        share=1.0,
+    )  # fmt: skip
+    virtual = kit.Virtual(line, slave)
+    virtual.run(60_000_000)
+
+    late = [s for s in virtual.samples if s.sampled_ms > 1_000 + 6_000]
+    assert len(late) > 50
+    assert {r.quality for s in late for r in s.readings} == {Quality.IMPLAUSIBLE}
+
+
+def test_a_heartbeat_read_with_a_slow_point_alone_doubts_no_fast_one(kit: SimpleNamespace) -> None:
+    """A counter beside a point of the slowest class is looked at as often as the others need."""
+    text = MODEL.format(
+        marks=SIGNAL.format(name="near", address=0)
+        + SIGNAL.format(name="slow", address=601)
+        + HEARTBEAT,
+        depth=1,
+    )
+    made, real = device_file.parse("beside", "test", text), device_file.load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_file, "load", lambda n: made if n == "beside" else real(n))
+        bus = Bus("line", URLS[0], scan_ms=1_000, timeout_ms=TIMEOUT_MS)
+        points = tuple(
+            Point(name, "", Kind.CARBON_MONOXIDE, "z", "d1", name, "record_only", scan_ms=scan_ms)
+            for name, scan_ms in (("near", 0), ("slow", 60_000))
+        )
+        mine = kit.bare_mine(bus, (Device("d1", "line", 1, "beside"),), points=points)
+        line = open_line(mine, bus, writes=False)
+        inputs = {0: 1, 601: 2}
+        virtual = kit.Virtual(line, kit.Slave(rtu=False, timeout_us=1, inputs=inputs))
+        virtual.on_turn = lambda now_us: inputs.update({600: now_us // 500_000})
+        virtual.run(180_000_000)
+
+    assert {r.quality for s in virtual.samples for r in s.readings} == {Quality.GOOD}
