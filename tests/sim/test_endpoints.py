@@ -1,17 +1,22 @@
 """The simulator on real sockets and ptys: foreign masters, hostile peers, reboots, control."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from minewatch_sim.control import Control
 from minewatch_sim.endpoints import Endpoints, boottime_us
+from minewatch_sim.people import Habits
+from minewatch_sim.plant import Plant
+from minewatch_sim.scenario import Scenario
 
 READ_HEAD = struct.pack(">HHHB", 7, 0, 6, 1) + struct.pack(">BHH", 4, 0, 4)
 MBPOLL = shutil.which("mbpoll")
@@ -210,3 +215,44 @@ async def test_stop_closes_every_port(make_plant) -> None:
             await asyncio.open_connection(*place)
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert not others
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not done():
+            await asyncio.sleep(0.02)
+
+
+async def test_adapters_are_pulled_and_change_places(demo_mine) -> None:
+    """Pulled: its path is gone. Renumbered: two paths change buses, then back."""
+    buses = tuple(
+        dataclasses.replace(bus, url="rtu:///dev/ttyS9?baud=9600") if bus.id == "gw_west" else bus
+        for bus in demo_mine.buses
+    )
+    mine = dataclasses.replace(demo_mine, buses=buses)
+    plant = Plant(mine, 1, Scenario("quiet", Habits(underground=0)))
+    async with Endpoints(mine, plant, speed=0) as endpoints:
+        one, other = (
+            Path(urlsplit(endpoints.addresses()[key]).path) for key in ("line_headings", "gw_west")
+        )
+        plant.do("fault", target="gw_west", name="unplugged")
+        await _until(lambda: not other.is_symlink())
+        assert one.exists()
+        plant.do("end_fault", target="gw_west")
+        await _until(other.exists)
+
+        asked = {key: bus.requests for key, bus in endpoints.buses.items()}
+        homes = (one.readlink(), other.readlink())
+        plant.do("fault", target="line_headings", name="renumbered")
+        await _until(lambda: one.exists() and other.exists() and one.readlink() != homes[0])
+        await asyncio.sleep(0.25)
+        with open(one, "r+b", buffering=0) as port:
+            port.write(bytes.fromhex("010400000004f1c9"))
+            await _until(lambda: endpoints.buses["gw_west"].requests > asked["gw_west"])
+        plant.do("end_fault", target="line_headings")
+        await asyncio.sleep(0.3)
+        await _until(lambda: one.exists() and other.exists())
+        with open(one, "r+b", buffering=0) as port:
+            port.write(bytes.fromhex("010400000004f1c9"))
+            await _until(lambda: endpoints.buses["line_headings"].requests > asked["line_headings"])
+    assert not one.parent.exists()
