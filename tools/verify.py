@@ -24,10 +24,7 @@ from typing import Any
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-PART = (
-    "run", "first_cycle", "last_cycle", "cycles", "first_wall_ms", "last_wall_ms", "sha256",
-    "marks", "lines",
-)  # fmt: skip
+PART = "run, first_cycle, last_cycle, cycles, first_wall_ms, last_wall_ms, sha256, marks, lines"
 KEYS = ("run", "first_cycle", "last_cycle", "cycles", "sha256", "digest")
 NOTE = re.compile(
     rb"(([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n)"
@@ -212,7 +209,7 @@ class Verifier:
 
     def chunks_of(self, file: str, database: sqlite3.Connection) -> None:
         """Check the chunks of one journal file."""
-        query = f"SELECT {', '.join(PART)} FROM part WHERE number = ?"
+        query = f"SELECT {PART} FROM part WHERE number = ?"
         found: dict[int, tuple[Any, list[str]]] = {}
         for number, chunk in database.execute("SELECT number, chunk FROM part ORDER BY number"):
             digest, failed = found.setdefault(chunk, (hashlib.sha256(), []))
@@ -267,9 +264,8 @@ class Verifier:
         """Check everything."""
         home = self.folder / "ledger"
         key = key or (home / "key.pub").read_text(encoding="utf-8")
-        listed: list[bytes] = []
-        with suppress(FileNotFoundError):
-            listed = self.notes("checkpoints.txt", (home / "checkpoints.txt").read_bytes(), key)
+        own = home / "checkpoints.txt"
+        listed = self.notes(own.name, own.read_bytes(), key) if own.exists() else []
         if outside is not None:
             self.notes(outside.name, outside.read_bytes(), key)
         self.opened(home / "ledger.db", partial(self.database, listed, key))

@@ -59,8 +59,7 @@ class CardModule:
             return b""
         self._next_us = now_us + CARD_EVERY_US
         return b"".join(
-            wrap(self._framing, card[-self._size :].encode("ascii"))
-            for card, _ in self._held[:1]
+            wrap(self._framing, card[-self._size :].encode("ascii")) for card, _ in self._held[:1]
         )
 
 

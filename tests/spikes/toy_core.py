@@ -137,7 +137,7 @@ def main(folder: Path, seed: int) -> None:
         hashes[core.toy.index] = core.toy.hash()
         image = Image(core.cycle, core.cycle * 100, core.cycle * 100, True, durable)
         digest.update(core.cycle, events, None)
-        store.submit(encode(image.to_row()), events)
+        store.submit(encode(image.to_row()), events, image.samples)
         if durable != told and durable in hashes:
             told = durable
             print(durable, hashes[durable], flush=True)  # noqa: T201  the parent reads it
