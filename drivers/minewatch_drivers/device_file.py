@@ -6,7 +6,7 @@ faults. drivers/README.md tells how to write such a file.
 
 import tomllib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -46,6 +46,9 @@ from minewatch_drivers.signal_file import (
 
 __all__ = ["DeviceFileError", "catalogue", "load", "parse", "provide", "shipped"]
 
+MODELS_KEPT = 256
+"""Parsed files that are remembered; a configuration has fewer."""
+
 MATURITY = ("stable", "beta", "experimental")
 
 
@@ -66,13 +69,11 @@ def provide(files: Iterable[DeviceText]) -> None:
     """
     _own.clear()
     _own.update({each.name: (each.category, each.text) for each in files})
-    load.cache_clear()
 
 
 _own: dict[str, tuple[str, str]] = {}
 
 
-@cache
 def load(name: str) -> DeviceModel:
     """Return the model called `name`.
 
@@ -82,7 +83,11 @@ def load(name: str) -> DeviceModel:
     path = _paths().get(name) or _own.get(name)
     if path is None:
         raise DeviceFileError(f"{name}.toml", "", "no device file has this name")
-    category, text = path
+    return _parsed(name, *path)
+
+
+@lru_cache(MODELS_KEPT)
+def _parsed(name: str, category: str, text: str) -> DeviceModel:
     return parse(name, category, text)
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from minewatch.model.quality import Quality
 from minewatch_drivers import modbus
-from minewatch_drivers.commission.ask import Asker, AskError
+from minewatch_drivers.commission.ask import Asker, AskError, read_block
 from minewatch_drivers.commission.live import Look, look
 from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.reader_model import Drain
 
 READS_MAX = 200
 """Questions to one unit while device files are tried; what was not tried is said to be so."""
@@ -34,26 +35,49 @@ class Fit:
     count: int
 
 
-def fits(asker: Asker, unit: int, models: Sequence[DeviceModel]) -> tuple[Fit, ...]:
-    """Return the files that fit `unit`, best first.
+def fits(
+    asker: Asker, unit: int, models: Sequence[DeviceModel], known: Sequence[DeviceModel]
+) -> tuple[Fit, ...]:
+    """Return which of `models` fit `unit`, best first; `known` are all that forbid reads.
 
     Raises:
         OSError: the port or the daemon is gone.
     """
     shared = _Shared(asker, unit)
-    possible = [each for each in models if each.serial is None and each.signals]
-    ordered = sorted(possible, key=lambda each: (not each.forbidden, each.sentinel is None))
+    feared = [each for each in known if each.forbidden]
+    tried = [each for each in models if each.serial is None and each.signals]
     found: list[Fit] = []
-    for model in ordered:
-        others = [each for each in possible if each.forbidden and each is not model]
-        guarded = _Guarded(shared, tuple(span for each in others for span in each.forbidden))
+    for model in (*feared, *(each for each in tried if each not in feared)):
+        others = tuple(span for each in feared if each is not model for span in each.forbidden)
+        guarded = _Guarded(shared, others)
         fit = _fit(model, look(guarded, unit, model))
-        if fit is None:
-            possible.remove(model)
-        else:
+        if fit is None and model in feared and _is_another(guarded, unit, model):
+            feared.remove(model)
+        if fit is not None and model in tried:
             found.append(fit)
     named = [each for each in found if each.reason == "identity"]
     return tuple(sorted(named or found, key=lambda each: -each.score))
+
+
+def _is_another(asker: Asker, unit: int, model: DeviceModel) -> bool:
+    """Return whether the unit has shown that it is no device of `model`: it refused what that has.
+
+    Nonsense in a signal proves it as well, but only where the file has signals.
+    """
+    form = model.reader
+    try:
+        if isinstance(form, Drain) and form.count is not None:
+            read_block(asker, unit, form.table, form.count, 1)
+    except AskError as error:
+        return error.refused
+    seen = look(asker, unit, model)
+    wrong = any(each.error.startswith("exception_") for each in seen.shown)
+    return wrong or seen.identity is False or (bool(seen.shown) and not _made_sense(seen))
+
+
+def _made_sense(seen: Look) -> bool:
+    """Return whether any signal did; one that was not asked for might have."""
+    return any(each.quality in SOUND or each.error == "forbidden" for each in seen.shown)
 
 
 def _fit(model: DeviceModel, seen: Look) -> Fit | None:

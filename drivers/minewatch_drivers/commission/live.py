@@ -68,10 +68,10 @@ def look(asker: Asker, unit: int, model: DeviceModel) -> Look:
 
 
 def _ask(asker: Asker, unit: int, block: Block, model: DeviceModel) -> tuple[int, ...]:
-    if block.table.bits or model.stride == 1:
-        return read_block(asker, unit, block.table, block.address, block.count)
-    reply = asker.ask(unit, block.exchange.pdu)
-    return tuple(int.from_bytes(reply[at : at + 2], "big") for at in range(2, len(reply) - 1, 2))
+    """Return the words of a block. Where addresses hold 32 bits the answer fits no common rule."""
+    if model.stride != 1 and not block.table.bits:
+        raise AskError("wide_addresses")
+    return read_block(asker, unit, block.table, block.address, block.count)
 
 
 def _decoded(model: DeviceModel, block: Block, words: Sequence[int]) -> Iterator[Shown]:

@@ -103,7 +103,7 @@ def scan(
                     yield dataclasses.replace(step, done=before + step.done, total=total)
                 elif isinstance(step, Found):
                     found = True
-                    told = fits(wire, step.unit, models) if step.answer != "late" else ()
+                    told = fits(wire, step.unit, models, known) if step.answer != "late" else ()
                     yield dataclasses.replace(step, fits=told)
                 else:
                     yield step

@@ -108,7 +108,7 @@ class Survey:
     def _whole(self, table: Table, first: int, count: int) -> Iterator[Range]:
         """Yield a range in one piece, or in as few as the device takes."""
         try:
-            found = self._read(table, first, count)
+            found = self._read(table, first, count, searching=False)
         except (_EnoughError, _NoSuchTableError):
             self.complete = False
             return
@@ -118,9 +118,12 @@ class Survey:
             yield from self._whole(table, first, count // 2)
             yield from self._whole(table, first + count // 2, count - count // 2)
 
-    def _read(self, table: Table, first: int, count: int) -> Range | None:
+    def _read(
+        self, table: Table, first: int, count: int, *, searching: bool = True
+    ) -> Range | None:
         """Return what one question brings, None where the device refuses it."""
-        if self.questions >= self.questions_max or self._silent >= SILENT_MAX:
+        spent = searching and self.questions >= self.questions_max
+        if spent or self._silent >= SILENT_MAX:
             raise _EnoughError
         self.questions += 1
         self.tell(self.questions, table)

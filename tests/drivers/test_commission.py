@@ -1,0 +1,356 @@
+"""First contact with a bus: meanings, frames found again, surveys and fits, what may be asked."""
+
+import io
+import math
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minewatch_drivers import device_file, modbus
+from minewatch_drivers.commission.ask import AskError
+from minewatch_drivers.commission.capture import Capture
+from minewatch_drivers.commission.fit import fits
+from minewatch_drivers.commission.frames import Heard, RtuWatcher, Tally, TcpWatcher
+from minewatch_drivers.commission.permit import refusal
+from minewatch_drivers.commission.scan import safe_address
+from minewatch_drivers.commission.survey import NEAR, Survey
+from minewatch_drivers.commission.words import ORDERS, meanings
+from minewatch_drivers.inquiry import Traffic
+
+from minewatch.model.mine import Bus, Device, Mine, Mode, OutputRole, Reader
+
+ORDER = st.sampled_from(sorted(ORDERS))
+
+
+def in_order(data: bytes, order: str) -> list[int]:
+    """Return the two registers of a device that sends the bytes of `data` in this order."""
+    wire = bytearray(4)
+    for place, source in enumerate(ORDERS[order]):
+        wire[source] = data[place]
+    return list(struct.unpack(">HH", wire))
+
+
+@given(st.floats(width=32), ORDER)
+def test_every_float_is_among_the_meanings(number: float, order: str) -> None:
+    """Encoded by `struct` in any byte order it is shown, and is plausible only if finite."""
+    words = in_order(struct.pack(">f", number), order)
+
+    found = [m for m in meanings(9, words) if (m.type, m.order) == ("f32", order)]
+
+    assert [m.text for m in found] == [f"{number:.7g}"]
+    assert not found[0].plausible or (math.isfinite(number) and 1e-3 <= abs(number) <= 1e6)
+
+
+@given(st.integers(-(2**31), 2**32 - 1), ORDER)
+def test_every_32_bit_count_is_among_the_meanings(number: int, order: str) -> None:
+    """Signed and unsigned, in any byte order."""
+    data = (number % 2**32).to_bytes(4, "big")
+
+    found = {(m.type, m.order, m.text) for m in meanings(0, in_order(data, order))}
+
+    assert ("s32" if number < 0 else "u32", order, str(number)) in found
+
+
+@given(st.integers(0, 0xFFFF))
+def test_every_word_is_among_its_meanings(word: int) -> None:
+    """As a count, as a negative number, with its bytes swapped, as bits, digits and characters."""
+    found = {(m.type, m.order, m.text) for m in meanings(0, [word])}
+
+    assert ("u16", "AB", str(word)) in found
+    assert ("u16", "BA", str(int.from_bytes(word.to_bytes(2, "little"), "big"))) in found
+    assert ("bits", "AB", f"{word:016b}") in found
+    assert ("s16", "AB", str(struct.unpack(">h", struct.pack(">H", word))[0])) in found
+    digits = f"{word:04x}"
+    shown = {text for kind, _, text in found if kind == "bcd"}
+    assert shown == ({str(int(digits))} if digits.isdigit() else set())
+
+
+# Frames.
+
+UNIT = st.integers(1, 247)
+
+
+@st.composite
+def exchanges(draw: st.DrawFn) -> tuple[int, bytes, bytes]:
+    """Return a unit, a question and its proper answer."""
+    unit, function = draw(UNIT), draw(st.sampled_from([1, 2, 3, 4, 5, 6, 15, 16]))
+    address, count = draw(st.integers(0, 60_000)), draw(st.integers(1, 30))
+    number = st.integers(0, 1 if function in (1, 2, 5, 15) else 0xFFFF)
+    values = draw(st.lists(number, min_size=count, max_size=count))
+    if function in modbus.READS:
+        pdu = modbus.read_pdu(function, address, count)
+    elif function == 5:
+        pdu = modbus.write_coil_pdu(address, bool(values[0]))
+    elif function == 6:
+        pdu = modbus.write_register_pdu(address, values[0])
+    elif function == 15:
+        pdu = modbus.write_coils_pdu(address, [bool(each) for each in values])
+    else:
+        pdu = modbus.write_registers_pdu(address, values)
+    request = modbus.parse_request(unit, pdu)
+    return unit, pdu, modbus.reply_pdu(request, values)
+
+
+def heard_in(pieces: list[bytes], watcher: RtuWatcher, gap_us: int = 1_000) -> list[Heard]:
+    """Return what a passive watcher makes of pieces that come one after the other."""
+    found: list[Heard] = []
+    for number, piece in enumerate(pieces):
+        found += watcher.take(Traffic(number * gap_us, False, piece), passive=True)
+    return found + list(watcher.flush())
+
+
+@given(st.lists(exchanges(), min_size=1, max_size=6), st.integers(1, 40))
+@settings(max_examples=60)
+def test_a_conversation_cut_anywhere_is_found_again(
+    said: list[tuple[int, bytes, bytes]], size: int
+) -> None:
+    """Adapters hand bytes over in lumps of their own; questions and answers come out in order."""
+    stream = b"".join(modbus.rtu_frame(unit, pdu) for unit, *both in said for pdu in both)
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+
+    found = heard_in(pieces, RtuWatcher(4_000, 1_000.0))
+
+    assert [(h.what, h.unit) for h in found] == [
+        (what, unit) for unit, *_ in said for what in ("question", "answer")
+    ]
+    assert b"".join(h.data for h in found) == stream
+
+
+@given(st.binary(max_size=400), st.integers(1, 50))
+def test_noise_is_bounded_and_nothing_is_lost(noise: bytes, size: int) -> None:
+    """Whatever runs on a wire comes out once, in order, as frames or as noise."""
+    pieces = [noise[at : at + size] for at in range(0, len(noise), size)]
+
+    found = heard_in(pieces, RtuWatcher(4_000, 1_000.0))
+
+    assert b"".join(each.data for each in found) == noise
+
+
+def test_noise_missing_late_and_refusing_units_are_told_apart() -> None:
+    """One damaged frame, one unit without an answer, one late answer, one exception."""
+    ask, read = modbus.read_pdu(3, 0, 1), bytes((3, 2, 0, 7))
+    damaged = bytearray(modbus.rtu_frame(2, read))
+    damaged[3] ^= 1
+    pieces = [
+        modbus.rtu_frame(1, ask), modbus.rtu_frame(2, ask), bytes(damaged),
+        modbus.rtu_frame(3, ask), modbus.rtu_frame(1, read), modbus.rtu_frame(3, b"\x83\x02"),
+    ]  # fmt: skip
+    tally = Tally()
+    for each in heard_in(pieces, RtuWatcher(4_000, 1_000.0), gap_us=30_000):
+        tally.note(each)
+
+    assert tally.missing == {1: 1, 2: 1}
+    assert tally.late == {1: 1}
+    assert tally.exceptions == {3: 1}
+    assert tally.noise == 1
+    assert tally.units == [1, 2, 3]
+
+
+def test_both_ways_of_tcp_are_put_together() -> None:
+    """A tap's halves of a frame wait for each other; what is no Modbus is noise."""
+    ask = modbus.tcp_frame(1, 9, modbus.read_pdu(4, 5, 1))
+    told = modbus.tcp_frame(1, 9, bytes((4, 2, 0, 1)))
+    watcher = TcpWatcher()
+    said = [(True, ask[:5]), (True, ask[5:]), (False, told[:8]), (False, told[8:])]
+
+    found = [
+        heard
+        for n, (sent, data) in enumerate([*said, (False, b"\xff" * 9)])
+        for heard in watcher.take(Traffic(n, sent, data), passive=False)
+    ]
+
+    assert [(h.what, h.unit, h.address) for h in found] == [
+        ("question", 9, 5), ("answer", 9, 5), ("noise", -1, -1),
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark (Debian) is not installed")
+@pytest.mark.parametrize("serial", [True, False])
+def test_tshark_reads_our_captures(serial: bool, tmp_path: Path) -> None:
+    """Another maker's decoder sees a query and its response, nothing malformed."""
+    ask, told = modbus.read_pdu(3, 0, 1), bytes((3, 2, 0, 7))
+    file = io.BytesIO()
+    capture = Capture(file, serial=serial)
+    for sent, pdu in ((True, ask), (False, told)):
+        data = modbus.rtu_frame(5, pdu) if serial else modbus.tcp_frame(1, 5, pdu)
+        capture.put(1_000_000, data, sent=sent)
+    path = tmp_path / "wire.pcap"
+    path.write_bytes(file.getvalue())
+    table = 'uat:user_dlts:"User 0 (DLT=147)","mbrtu","0","","0",""'
+
+    seen = subprocess.run(
+        ["tshark", "-r", path, "-o", table], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+    assert "Query" in seen
+    assert "Response" in seen
+    assert "Malformed" not in seen
+
+
+# Devices.
+
+
+@dataclass
+class Device0:
+    """A device in memory: (function, address) → number; `asked` are the spans that were read."""
+
+    registers: dict[tuple[int, int], int]
+    asked: list[tuple[int, int, int]] = field(default_factory=list)
+    most: int = 125
+    functions: frozenset[int] = frozenset({1, 2, 3, 4})
+
+    def ask(self, unit: int, pdu: bytes) -> bytes:
+        """Answer a read, or refuse as devices do."""
+        request = modbus.parse_request(unit, pdu)
+        self.asked.append((request.function, request.address, request.count))
+        if request.function not in self.functions:
+            raise AskError("exception_1")
+        places = [(request.function, request.address + n) for n in range(request.count)]
+        if request.count > self.most or not all(place in self.registers for place in places):
+            raise AskError("exception_2")
+        return modbus.reply_pdu(request, [self.registers[place] for place in places])
+
+
+SPANS = st.lists(
+    st.tuples(st.sampled_from([3, 4]), st.integers(0, NEAR // 2 - 8), st.integers(1, 8)),
+    max_size=4,
+)
+
+
+@given(SPANS, st.sampled_from([4, 16, 125]))
+@settings(max_examples=40, deadline=None)
+def test_a_survey_finds_every_whole_pair(spans: list[tuple[int, int, int]], most: int) -> None:
+    """Any map of 32-bit values near the beginning is found whole, whatever a question may hold."""
+    registers = {
+        (function, address): address
+        for function, pair, pairs in spans
+        for address in range(2 * pair, 2 * (pair + pairs))
+    }
+    device = Device0(registers, most=most, functions=frozenset({3, 4}))
+    survey = Survey(device, 1, lambda *_: None)
+
+    found = {
+        (3 if each.table.value == "holding" else 4, each.first + n): word
+        for each in survey.run()
+        for n, word in enumerate(each.words)
+    }
+
+    assert found == registers
+    assert survey.complete
+
+
+def test_a_survey_finds_odd_ends_and_far_beginnings() -> None:
+    """A range that begins and ends between pairs, one at a usual base, and coils."""
+    registers = {(3, a): 1 for a in (*range(11, 16), *range(4096, 4101))}
+    registers |= {(1, a): 1 for a in range(5)}
+    device = Device0(registers, functions=frozenset({1, 3}))
+
+    found = [(e.table.value, e.first, len(e.words)) for e in Survey(device, 1, _quiet).run()]
+
+    assert found == [("holding", 11, 5), ("holding", 4096, 5), ("coil", 0, 5)]
+
+
+def _quiet(*_: object) -> None:
+    """Say nothing."""
+
+
+MODELS = tuple(device_file.load(name) for name in device_file.catalogue())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["methane-head-generic", "environment-head-generic", "gate-counter-generic",
+     "relay-module-8-watchdog", "switch-module-8", "weather-station-generic"],
+)  # fmt: skip
+def test_a_device_is_known_by_its_identity(name: str) -> None:
+    """Where only the identity differs from zero, it decides; files that fit anything are left."""
+    model = device_file.load(name)
+    assert model.sentinel is not None
+    function = {"holding": 3, "input": 4, "coil": 1, "discrete": 2}
+    registers = {(function[t], a): 0 for t in function for a in range(100)}
+    at = model.sentinel.at
+    registers[function[at.table.value], at.address] = model.sentinel.expected
+
+    found = fits(Device0(registers), 1, MODELS, MODELS)
+
+    assert name in {each.model for each in found}
+    assert {each.reason for each in found} == {"identity"}
+
+
+@pytest.mark.parametrize("name", [m.name for m in MODELS if m.forbidden])
+def test_nothing_is_read_that_the_device_might_forbid(name: str) -> None:
+    """On a device that only its own file fits, no address that the file forbids is ever asked."""
+    model = device_file.load(name)
+    held = {(f, a): 1 for f in (1, 2, 3, 4) for a in range(2_100)}
+    if model.sentinel is not None:
+        held[3, model.sentinel.at.address] = held[4, model.sentinel.at.address] = (
+            model.sentinel.expected
+        )
+    device = Device0(held)
+
+    fits(device, 1, MODELS, MODELS)
+
+    probe = safe_address(MODELS)
+    spans = [*((a, a + n - 1) for _, a, n in device.asked), (probe, probe)]
+    assert all(model.may_read(first, last) for first, last in spans)
+
+
+# What may be asked.
+
+BUS = Bus("line", "tcp://127.0.0.1:502")
+
+
+@pytest.fixture
+def house(kit: Any) -> Callable[[Mode], Mine]:
+    """Return a mine with a relay module whose first channel is used, two heads and a reader."""
+    channel = next(iter(device_file.load("relay-module-8-watchdog").channels))
+    devices = (
+        Device("relay", "line", 1, "relay-module-8-watchdog"),
+        Device("head", "line", 2, "oldham-itrans-2"),
+        Device("wind", "line", 3, "lambrecht-air-speed"),
+        Device("reader", "line", 4, "badge-reader-queue"),
+    )
+    outputs = (kit.output("siren", OutputRole.SIREN, "relay", channel),)
+    readers = (Reader("mouth", "", "z", "reader", "z"),)
+
+    def built(mode: Mode) -> Mine:
+        mine: Mine = kit.bare_mine(BUS, devices, outputs=outputs, readers=readers)
+        return replace(mine, mode=mode)
+
+    return built
+
+
+COIL_ON = modbus.write_coil_pdu
+
+
+@pytest.mark.parametrize(
+    ("unit", "pdu", "why"),
+    [
+        (0, modbus.read_pdu(3, 0, 1), "broadcast"),
+        (1, b"\x11", "no_question"),
+        (1, modbus.read_pdu(3, 0, 8), ""),
+        (1, COIL_ON(0, on=True), "owned"),
+        (1, COIL_ON(7, on=True), ""),
+        (1, modbus.write_coils_pdu(0, [True] * 8), "owned"),
+        (1, modbus.write_register_pdu(2, 1), "owned"),
+        (2, modbus.write_register_pdu(9, 1), "never_write"),
+        (3, modbus.read_pdu(4, 0, 1), ""),
+        (3, modbus.read_pdu(4, 0, 4), "forbidden"),
+        (4, modbus.write_register_pdu(900, 1), "owned"),
+        (9, modbus.write_register_pdu(9, 1), ""),
+    ],
+)
+def test_what_may_be_asked_by_hand(
+    house: Callable[[Mode], Mine], unit: int, pdu: bytes, why: str
+) -> None:
+    """Reads without side effects, writes where neither a device file nor the house forbids."""
+    assert refusal(house(Mode.CONTROL), BUS, unit, pdu) == why
+    watched = refusal(house(Mode.MONITOR), BUS, unit, pdu)
+    assert watched == (why if pdu[0] in modbus.READS or unit == 0 or pdu == b"\x11" else "monitor")
