@@ -27,11 +27,13 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
               help="The device to look at 现场设备.")  # fmt: skip
 @click.option("--questions", type=click.IntRange(10, 5000), default=QUESTIONS_MAX,
               show_default=True, help="At most so many reads 最多询问次数.")  # fmt: skip
+@click.option("--single", is_flag=True,
+              help="Register by register; finds lone ones, misses pairs 逐个寄存器.")  # fmt: skip
 @line_options()
 @state_option
 @lang_option
 def new(
-    name: str, source: tuple[str, str], questions: int, timeout_ms: int, listen_s: float | None,
+    name: str, source: tuple[str, str], questions: int, single: bool, timeout_ms: int, listen_s: float | None,
     foreign: bool, state: Path | None, lang: str | None,
 ) -> None:  # fmt: skip
     """Write NAME.toml here from what a live device lets one read. 从现场设备生成文件."""
@@ -47,7 +49,7 @@ def new(
     if path.exists():
         door.leave("device.exists", exit_codes.IO_ERROR, file=path)
     with opened(door, foreign=foreign, listen_s=listen_s, timeout_ms=timeout_ms) as asker:
-        survey = Survey(asker, unit, lambda *_: None, questions)
+        survey = Survey(asker, unit, lambda *_: None, questions, single)
         found = _run(door, survey)
     if not found:
         door.leave("device.nothing", exit_codes.IO_ERROR, unit=unit)

@@ -257,6 +257,15 @@ def test_a_survey_finds_odd_ends_and_far_beginnings() -> None:
     assert found == [("holding", 11, 5), ("holding", 4096, 5), ("coil", 0, 5)]
 
 
+def test_a_lone_register_is_found_one_by_one() -> None:
+    """Between refused neighbours only `single` finds it."""
+    device = Device0({(4, 21): 7}, functions=frozenset({4}))
+
+    assert list(Survey(device, 1, _quiet).run()) == []
+    (found,) = Survey(device, 1, _quiet, single=True).run()
+    assert (found.first, found.words) == (21, (7,))
+
+
 def _quiet(*_: object) -> None:
     """Say nothing."""
 

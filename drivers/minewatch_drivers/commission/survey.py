@@ -47,12 +47,16 @@ class Range:
 
 @dataclass
 class Survey:
-    """Looks at one unit. `complete` is False where questions ran out or the device fell mute."""
+    """Looks at one unit, register by register with `single`, else by pairs.
+
+    `complete` is False where questions ran out or the device fell mute.
+    """
 
     asker: Asker
     unit: int
     tell: Callable[[int, Table], None]
     questions_max: int = QUESTIONS_MAX
+    single: bool = False
     complete: bool = True
     questions: int = 0
     _silent: int = field(default=0, init=False)
@@ -86,7 +90,7 @@ class Survey:
         self, table: Table, first: int, end: int, parts: list[tuple[int, int]], *, give_up: bool
     ) -> None:
         """Look at chunk after chunk; with `give_up` only as long as they can be read."""
-        chunk, readable = CHUNK[table.bits], True
+        chunk, readable = 1 if self.single else CHUNK[table.bits], True
         for at in range(first, end, chunk):
             before, readable = readable, self._read(table, at, chunk) is not None
             if readable:
