@@ -33,8 +33,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 @state_option
 @lang_option
 def new(
-    name: str, source: tuple[str, str], questions: int, single: bool, timeout_ms: int, listen_s: float | None,
-    foreign: bool, state: Path | None, lang: str | None,
+    name: str, source: tuple[str, str], questions: int, single: bool, timeout_ms: int,
+    listen_s: float | None, foreign: bool, state: Path | None, lang: str | None,
 ) -> None:  # fmt: skip
     """Write NAME.toml here from what a live device lets one read. 从现场设备生成文件."""
     say = texts(lang)
