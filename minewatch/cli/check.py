@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 from minewatch_drivers.budget import LineBudget, late_proofs, predict
-from rich.console import Console
+from rich.box import SIMPLE
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -206,12 +207,20 @@ class _Page:
 
     def _lines(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
         """Show what each line can do, and say what would help those that cannot; these in red."""
-        table = self._table(self._both("check.lines_title"), *COLUMNS)
+        title = self._both("check.lines_title")
+        table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1), expand=False)
+        for column in COLUMNS:
+            words = (
+                f"{self._chinese.say(f'check.{column}')}\n{self._english.say(f'check.{column}')}"
+            )
+            figure = column not in ("line_bus", "slowest")
+            table.add_column(words, justify="right" if figure else "left", no_wrap=figure)
         for budget in budgets:
             style = "" if budget.possible else STYLE[Severity.ERROR]
             for row in line_rows(budget):
                 table.add_row(*(Text(cell, style) for cell in row))
         self._console.print(table)
+        self._console.print(Text(self._both("check.lines_legend"), "dim"))
         for words in line_faults(mine, budgets, self._both):
             self._console.print(words)
 

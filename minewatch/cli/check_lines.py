@@ -13,24 +13,25 @@ from minewatch.model.mine import Mine
 Say = Callable[..., str]
 DEVICES_SHOWN_MAX = 6
 
-COLUMNS = ("line_bus", "load", "cycle", "scan_class", "reaction", "deadline", "write")
+COLUMNS = ("line_bus", "load", "cycle", "scan_class", "reaction", "deadline", "slowest", "write")
 
 
 def line_rows(budget: LineBudget) -> Iterator[tuple[str, ...]]:
     """Yield the cells of one line: a row for each scan class, the line's own figures in the first.
 
-    Times in brackets are those with one dead unit.
+    Load is in percent, before and while one point is scanned fast; times are in ms, those behind
+    a stroke with one dead unit (`check.lines_legend` says so below the table).
     """
     write = "—"
     if budget.write_ms is not None:
-        write = f"{budget.write_ms} ms ({budget.write_one_dead_ms} ms)"
-    load = f"{budget.load:.0%} ({budget.load_urged:.0%}, {budget.urged_ms} ms)"
-    first = (budget.bus, load, f"{budget.cycle_ms} ms")
+        write = f"{budget.write_ms}/{budget.write_one_dead_ms}"
+    load = f"{budget.load * 100:.0f}→{budget.load_urged * 100:.0f}"
+    first = (budget.bus, load, str(budget.cycle_ms))
     for each in budget.classes:
         yield (*first, *_class_cells(budget, each), write)
         first, write = ("", "", ""), ""
     if first[0]:
-        yield (*first, "—", "—", "—", write)
+        yield (*first, "—", "—", "—", "—", write)
 
 
 def _class_cells(budget: LineBudget, each: ClassBudget) -> tuple[str, ...]:
@@ -38,9 +39,9 @@ def _class_cells(budget: LineBudget, each: ClassBudget) -> tuple[str, ...]:
         (point for point in budget.points if point.scan_ms == each.scan_ms),
         key=lambda point: point.reaction_one_dead_ms,
     )
-    reaction = f"{each.reaction_ms} ms ({each.reaction_one_dead_ms} ms) {slowest.point}"
-    deadline = f"{each.deadline_ms} ms" if each.deadline_ms else "—"
-    return f"{each.scan_ms} ms × {each.points}", reaction, deadline
+    reaction = f"{each.reaction_ms}/{each.reaction_one_dead_ms}"
+    deadline = str(each.deadline_ms) if each.deadline_ms else "—"
+    return f"{each.scan_ms}×{each.points}", reaction, deadline, slowest.point
 
 
 def line_faults(mine: Mine, budgets: tuple[LineBudget, ...], say: Say) -> Iterator[Text]:
