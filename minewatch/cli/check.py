@@ -15,7 +15,7 @@ from typing import Any
 import click
 from minewatch_drivers.budget import LineBudget, late_proofs, predict
 from rich.box import SIMPLE
-from rich.console import Console, JustifyMethod
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -210,11 +210,11 @@ class _Page:
         title = self._both("check.lines_title")
         table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1), expand=False)
         for column in COLUMNS:
-            words = (
-                f"{self._chinese.say(f'check.{column}')}\n{self._english.say(f'check.{column}')}"
-            )
-            figure = column not in ("line_bus", "slowest")
-            table.add_column(words, justify="right" if figure else "left", no_wrap=figure)
+            header = self._both(f"check.{column}").replace("  ", "\n")
+            if column in ("line_bus", "slowest"):
+                table.add_column(header, overflow="fold")
+            else:
+                table.add_column(header, justify="right", no_wrap=True)
         for budget in budgets:
             style = "" if budget.possible else STYLE[Severity.ERROR]
             for row in line_rows(budget):
