@@ -208,7 +208,7 @@ class _Page:
     def _lines(self, mine: Mine, budgets: tuple[LineBudget, ...]) -> None:
         """Show what each line can do, and say what would help those that cannot; these in red."""
         title = self._both("check.lines_title")
-        table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1), expand=False)
+        table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0), pad_edge=False)
         for column in COLUMNS:
             header = self._both(f"check.{column}").replace("  ", "\n")
             if column in ("line_bus", "slowest"):
