@@ -131,6 +131,16 @@ def _finished(text: str) -> str:
     return head + signal + frame.replace("expect = {}", 'expect = { air = ["21.50", "good"] }')
 
 
+def test_the_file_of_the_handbook_holds(tmp_path: Path) -> None:
+    """The device file at the end of the walk in docs/commissioning.md is proved by its frame."""
+    text = (Path(__file__).parents[2] / "docs/commissioning.md").read_text("utf-8")
+    (tmp_path / "carbon-head.toml").write_text(text.split("```toml\n")[1].split("```")[0], "utf-8")
+
+    ended = run("test", "carbon-head.toml")
+
+    assert ended.exit_code == exit_codes.OK, ended.output
+
+
 def test_nothing_is_overwritten(tcp: Any, slave: Any, tmp_path: Path) -> None:
     """A file that is there, a shipped name and a name that is none are refused unasked."""
     made = slave({7: dict(UNKNOWN)})
