@@ -30,7 +30,8 @@ from minewatch.record.journal_files import (
     read_chunk,
     sealed_chunks,
 )
-from minewatch.record.trend import Columns, Rows, Squeezed, curve, drop, write_joined
+from minewatch.record.trend import Columns, curve
+from minewatch.record.trend_blocks import Blocks
 
 __all__ = ["Journal", "JournalLimits", "Start", "curve", "header"]
 
@@ -110,14 +111,14 @@ class Journal:
         self._database: sqlite3.Connection | None = None
         self._file = 0
         self._numbered = False
-        self._part = self._chunk = self._block = 0
+        self._part = self._chunk = 0
         self._run = ""
         self._waiting = _Waiting([])
         self._hole: tuple[int, int] | None = None
         self._chunk_start_ms: int | None = None
         self._now_ms = 0
         self._fresh = Columns()
-        self._minutes: list[tuple[Rows, Squeezed]] = []
+        self._blocks = Blocks(limits.chunks_per_block)
         self._finished: list[Sealed] = []
 
     def unsealed(self, after: str) -> list[Sealed]:
@@ -169,17 +170,18 @@ class Journal:
         waiting.marks += bytes.fromhex(digest[: 2 * MARK_BYTES])
 
     def advance(self) -> None:
-        """Write what is due: at most a part or the end of a chunk."""
+        """Write what is due: at most a part or the end of a chunk, and a few columns."""
         waiting = self._waiting
-        if self._chunk_start_ms is None or not waiting.cycles:
-            return
-        if self._now_ms - self._chunk_start_ms >= self._limits.chunk_ms:
-            self.seal()
-        elif (
-            self._now_ms - waiting.first_ms >= self._limits.part_ms
-            or waiting.size >= self._limits.part_bytes
-        ):
-            self.flush()
+        if self._chunk_start_ms is not None and waiting.cycles:
+            if self._now_ms - self._chunk_start_ms >= self._limits.chunk_ms:
+                self.seal()
+            elif (
+                self._now_ms - waiting.first_ms >= self._limits.part_ms
+                or waiting.size >= self._limits.part_bytes
+            ):
+                self.flush()
+        if self._blocks.due:
+            self._blocks.step(self._open())
 
     def take_finished(self) -> list[Sealed]:
         """Return the chunks sealed since the last call, also where what followed failed."""
@@ -218,7 +220,7 @@ class Journal:
         self._waiting = _Waiting([])
 
     def seal(self) -> None:
-        """Finish the chunk: its hash, its trend columns, the next file if this one is full."""
+        """Finish the chunk: its hash, its columns to the writer, the next file if this is full."""
         self.flush()
         database = self._open()
         sealed = _seal_chunk(database, self._file, self._chunk)
@@ -226,7 +228,8 @@ class Journal:
             self._finished.append(sealed)
         self._chunk += 1
         self._chunk_start_ms = None
-        self._write_trends(database)
+        self._blocks.put(self._fresh)
+        self._fresh = Columns()
         if self._file_is_full():
             self._close_file()
             self._next_file()
@@ -236,6 +239,8 @@ class Journal:
         """Write what waits and close the file; the chunk stays open for the next start."""
         try:
             self.flush()
+            while self._blocks.minutes_wait:
+                self._blocks.step(self._open())
         finally:
             self.drop_connection()
 
@@ -250,7 +255,7 @@ class Journal:
     def _next_file(self) -> None:
         self._file += 1
         self._numbered = False
-        self._minutes = []
+        self._blocks.new_file()
 
     def _open(self) -> sqlite3.Connection:
         """Open the current file. Numbers once taken stay: a write that is tried again replaces
@@ -260,34 +265,10 @@ class Journal:
             self._database = _open_writer(file_path(self._folder, self._file))
         if not self._numbered:
             (part,) = self._database.execute("SELECT MAX(number) FROM part").fetchone()
-            (block,) = self._database.execute("SELECT MAX(number) FROM block").fetchone()
-            self._part, self._block = part or 0, block or 0
+            self._part = part or 0
             self._chunk = max(chunk_numbers(self._database), default=0) + 1
             self._numbered = True
         return self._database
-
-    def _write_trends(self, database: sqlite3.Connection) -> None:
-        """Write the minute's columns; every ten minutes one block replaces the small ones."""
-        whole = len(self._minutes) + 1 >= self._limits.chunks_per_block
-        minutes = [*self._minutes]
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            if whole:
-                gathered = [*(squeezed for _, squeezed in minutes), self._fresh.squeezed()]
-                write_joined(database, self._block + 1, gathered)
-                drop(database, (rows for rows, _ in minutes))
-                minutes = []
-            else:
-                rows = self._fresh.write(database, self._block + 1)
-                minutes.append((rows, self._fresh.squeezed()))
-            database.execute("COMMIT")
-        except BaseException:  # whatever it was, it is raised again
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-        self._block += 1
-        self._minutes = minutes
-        self._fresh = Columns()
 
     def _file_is_full(self) -> bool:
         return (

@@ -12,7 +12,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -61,16 +61,8 @@ class _Samples:
     damaged: int = 0
 
 
-class Rows(NamedTuple):
-    """Where the columns of one block stand in the file: its number, and its rows of `trend`."""
-
-    block: int
-    before_row: int
-    last_row: int
-
-
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
     """The readings of one kind of exchange, row by row: its times, and each point's value and
     quality of each time."""
 
@@ -78,18 +70,22 @@ class _Exchange:
     values: array[int] = field(default_factory=lambda: array("q"))
     qualities: bytearray = field(default_factory=bytearray)
 
-    def extend(self, other: _Exchange) -> None:
+    def extend(self, other: Exchange) -> None:
         """Add later rows."""
         self.times.extend(other.times)
         self.values.extend(other.values)
         self.qualities.extend(other.qualities)
 
     def squeezed(self) -> _Squeezed:
-        """Return the rows as little memory; `_stretched` is the inverse."""
+        """Return the rows as little memory; `stretched` is the inverse."""
         values = _narrow(self.values)
         parts = (self.times.tobytes(), values.tobytes(), bytes(self.qualities))
         times, packed, qualities = (zlib.compress(part, 1) for part in parts)
         return _Squeezed(times, values.typecode, packed, qualities)
+
+    def column(self, at: int, width: int) -> tuple[array[int], bytearray]:
+        """Return values and qualities of the point at this place among `width`."""
+        return self.values[at::width], self.qualities[at::width]
 
 
 class _Squeezed(NamedTuple):
@@ -101,11 +97,12 @@ class _Squeezed(NamedTuple):
     qualities: bytes
 
 
-def _stretched(squeezed: _Squeezed) -> _Exchange:
+def stretched(squeezed: _Squeezed) -> Exchange:
+    """Return the exchange that was squeezed."""
     times, code, values, qualities = squeezed
     narrow = array(code)
     narrow.frombytes(zlib.decompress(values))
-    return _Exchange(
+    return Exchange(
         array("q", zlib.decompress(times)),
         array("q", narrow),
         bytearray(zlib.decompress(qualities)),
@@ -124,7 +121,7 @@ class Columns:
     """Readings gathered for one block. An exchange is known by its tuple of points."""
 
     def __init__(self) -> None:
-        self._exchanges: dict[tuple[str, ...], _Exchange] = {}
+        self._exchanges: dict[tuple[str, ...], Exchange] = {}
         self._count = 0
 
     def add(self, wall_offset_ms: int, samples: Iterable[Sample]) -> None:
@@ -139,7 +136,7 @@ class Columns:
             points, values, qualities = zip(*readings, strict=True)
             exchange = self._exchanges.get(points)
             if exchange is None:
-                exchange = self._exchanges[points] = _Exchange()
+                exchange = self._exchanges[points] = Exchange()
             if None in values:
                 qualities = tuple(
                     quality | NO_VALUE if value is None else quality
@@ -151,61 +148,22 @@ class Columns:
             exchange.times.append(sampled_ms + wall_offset_ms)
             self._count += len(points)
 
-    def write(self, database: sqlite3.Connection, block: int) -> Rows:
-        """Write all columns as rows of `block`; the caller holds the transaction."""
-        (before,) = database.execute("SELECT COALESCE(MAX(rowid), 0) FROM trend").fetchone()
-        if self._exchanges:
-            first = min(min(each.times) for each in self._exchanges.values())
-            last = max(max(each.times) for each in self._exchanges.values())
-            database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, first, last))
-        for number, (points, exchange) in enumerate(self._exchanges.items()):
-            _write_exchange(database, (block, number), points, exchange)
-        (last_row,) = database.execute("SELECT COALESCE(MAX(rowid), 0) FROM trend").fetchone()
-        return Rows(block, before, last_row)
+    def __bool__(self) -> bool:
+        return bool(self._exchanges)
 
-    def squeezed(self) -> Squeezed:
-        """Return everything as little memory."""
-        return {points: each.squeezed() for points, each in self._exchanges.items()}
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last wall time in ms of all exchanges; there must be one."""
+        times = [each.times for each in self._exchanges.values()]
+        return min(map(min, times)), max(map(max, times))
+
+    def exchanges(self) -> Iterable[tuple[tuple[str, ...], Exchange]]:
+        """Return each exchange with its points."""
+        return self._exchanges.items()
 
 
 Squeezed = dict[tuple[str, ...], _Squeezed]
 """Columns by their points, waiting for their ten minutes to be over."""
-
-
-def write_joined(database: sqlite3.Connection, block: int, minutes: Sequence[Squeezed]) -> None:
-    """Write several finished columns, in order of time, as one block; one exchange at a time."""
-    span: list[int] = []
-    for number, points in enumerate(dict.fromkeys(p for minute in minutes for p in minute)):
-        whole = _Exchange()
-        for minute in minutes:
-            if points in minute:
-                whole.extend(_stretched(minute[points]))
-        span += [min(whole.times), max(whole.times)]
-        _write_exchange(database, (block, number), points, whole)
-    if span:
-        database.execute("INSERT INTO block VALUES (?, ?, ?)", (block, min(span), max(span)))
-
-
-def _write_exchange(
-    database: sqlite3.Connection, key: tuple[int, int], points: tuple[str, ...], rows: _Exchange
-) -> None:
-    width = len(points)
-    database.execute("INSERT INTO times VALUES (?, ?, ?)", (*key, pack(rows.times)))
-    database.executemany(
-        "INSERT INTO trend VALUES (?, ?, ?, ?)",
-        (
-            (point, *key, pack(rows.values[at::width], rows.qualities[at::width]))
-            for at, point in enumerate(points)
-        ),
-    )
-
-
-def drop(database: sqlite3.Connection, replaced: Iterable[Rows]) -> None:
-    """Remove blocks that a larger one replaces; the caller holds the transaction."""
-    for block, before_row, last_row in replaced:
-        database.execute("DELETE FROM block WHERE number = ?", (block,))
-        database.execute("DELETE FROM times WHERE block = ?", (block,))
-        database.execute("DELETE FROM trend WHERE rowid > ? AND rowid <= ?", (before_row, last_row))
 
 
 def pack(values: array[int], qualities: bytes | bytearray = b"") -> bytes:
