@@ -46,14 +46,15 @@ TIMEOUT_MS = 150
 @click.option("--parity", default="N,E,O", show_default=True, help="Parities to try 校验.")
 @click.option("--models", help="Device files to try; all by default 设备文件.")
 @click.option("--slow", is_flag=True, help="Through the daemon that polls it 经守护进程慢扫.")
+@click.option("--thorough", is_flag=True, help="Ask for inputs and coils too 多种询问.")
 @line_options(TIMEOUT_MS)
 @state_option
 @lang_option
 @json_option
 def scan(
     url: str, units: str, bauds: str, parity: str, models: str | None, slow: bool,
-    timeout_ms: int, listen_s: float | None, foreign: bool, state: Path | None, lang: str | None,
-    as_json: bool,
+    thorough: bool, timeout_ms: int, listen_s: float | None, foreign: bool,
+    state: Path | None, lang: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Find who is on a bus; only harmless reads. Ctrl-C shows what was found. 扫描总线."""
     door = door_of(texts(lang), url, state)
@@ -82,7 +83,9 @@ def scan(
             yield wire
 
     try:
-        steps = scanning.scan(settings, asked, tried, known, open_wire)
+        meant = tried if models else ()
+        questions = scanning.questions(known, meant, thorough=thorough)
+        steps = scanning.scan(settings, asked, questions, tried, known, open_wire)
         _follow(steps, found, left, door.say, quiet=as_json)
     except KeyboardInterrupt:
         whole = False

@@ -141,7 +141,18 @@ def test_one_device_that_answers_for_every_unit_is_seen(tcp: Any, slave: Any) ->
     body = json.loads(run("scan", tcp(made), "--models", "methane-head-generic", "--json").stdout)
 
     assert body["any_unit"]
-    assert len({unit for unit, _ in made.asked}) == scanning.ALIKE_MAX
+    asked = {unit for unit, _ in made.asked}
+    assert asked == {*range(1, scanning.ALIKE_MAX + 1), *scanning.STRANGERS}
+
+
+def test_like_devices_behind_a_gateway_are_not_taken_for_one(tcp: Any, slave: Any) -> None:
+    """Twelve heads that all refuse alike are twelve units."""
+    url = tcp(slave({unit: dict(HEAD) for unit in range(1, 13)}))
+
+    body = json.loads(run("scan", url, "--units", "1-13", "--timeout", 60, "--json").stdout)
+
+    assert not body["any_unit"]
+    assert [each["unit"] for each in body["units"]] == list(range(1, 13))
 
 
 def test_nobody_there_is_a_failed_check(tcp: Any, slave: Any) -> None:

@@ -5,7 +5,8 @@ import math
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minewatch_drivers import device_file, modbus
+from minewatch_drivers.address import parse_address
 from minewatch_drivers.commission.ask import AskError
 from minewatch_drivers.commission.capture import Capture
 from minewatch_drivers.commission.fit import fits
 from minewatch_drivers.commission.frames import Heard, RtuWatcher, Tally, TcpWatcher
 from minewatch_drivers.commission.permit import refusal
-from minewatch_drivers.commission.scan import safe_address
+from minewatch_drivers.commission.scan import Found, questions, safe_address, scan
 from minewatch_drivers.commission.survey import NEAR, Survey
 from minewatch_drivers.commission.words import ORDERS, meanings
 from minewatch_drivers.inquiry import Traffic
@@ -309,6 +311,73 @@ def test_nothing_is_read_that_the_device_might_forbid(name: str) -> None:
     probe = safe_address(MODELS)
     spans = [*((a, a + n - 1) for _, a, n in device.asked), (probe, probe)]
     assert all(model.may_read(first, last) for first, last in spans)
+
+
+@dataclass
+class Bus0:
+    """A gateway in memory: unit → device; the others are refused as gateways do, or not at all."""
+
+    units: dict[int, Device0]
+    refusal: str = "exception_11"
+
+    def ask(self, unit: int, pdu: bytes) -> bytes:
+        """Pass a question on."""
+        if unit not in self.units:
+            raise AskError(self.refusal)
+        return self.units[unit].ask(unit, pdu)
+
+
+@contextmanager
+def _at(asker: Bus0) -> Iterator[Bus0]:
+    yield asker
+
+
+def _found(wire: Bus0, asked: tuple[bytes, ...]) -> list[tuple[int, str]]:
+    """Return who is found behind a gateway, and how each answered."""
+    address = parse_address("tcp://10.0.0.1:502")
+    steps = scan((address,), range(1, 20), asked, (), MODELS, lambda _: _at(wire))
+    return [(each.unit, each.answer) for each in steps if isinstance(each, Found)]
+
+
+@pytest.mark.parametrize("refusal", ["exception_10", "exception_11", "timeout", "bad_unit"])
+def test_only_units_that_answer_are_found(refusal: str) -> None:
+    """A gateway that says nobody is there speaks for nobody; a device that refuses is there."""
+    held = {(3, safe_address(MODELS)): 1}
+    wire = Bus0({3: Device0(held), 9: Device0({})}, refusal)
+
+    assert _found(wire, questions(MODELS)) == [(3, "value"), (9, "exception_2")]
+
+
+@dataclass
+class Mute(Device0):
+    """A device that keeps silent where others refuse."""
+
+    def ask(self, unit: int, pdu: bytes) -> bytes:
+        """Answer what can be read."""
+        try:
+            return super().ask(unit, pdu)
+        except AskError:
+            raise AskError("timeout") from None
+
+
+def test_a_device_that_keeps_silent_is_found_by_what_it_has() -> None:
+    """By its identity where a person names its file, by any table with `thorough`."""
+    model = device_file.load("methane-head-generic")
+    assert model.sentinel is not None
+    named = Bus0({4: Mute({(4, model.sentinel.at.address): model.sentinel.expected})})
+    coils = Bus0({5: Mute({(1, safe_address(MODELS)): 0})})
+
+    assert _found(named, questions(MODELS, (model,))) == [(4, "value")]
+    assert _found(coils, questions(MODELS)) == []
+    assert _found(coils, questions(MODELS, thorough=True)) == [(5, "value")]
+
+
+def test_no_question_of_a_scan_is_forbidden_by_any_file() -> None:
+    """Even with every file meant and every table asked."""
+    for pdu in questions(MODELS, MODELS, thorough=True):
+        request = modbus.parse_request(1, pdu)
+        assert request.function in modbus.READS
+        assert all(model.may_read(request.address, request.address) for model in MODELS)
 
 
 # What may be asked.

@@ -1,6 +1,7 @@
 """Finds who is on a bus: at which speed and parity, under which unit, as which device file.
 
-Harmless reads alone: one holding register at an address that no device file forbids. A setting at
+Harmless reads alone: identities of the files that a person has in mind, then one register at an
+address that no device file forbids. A setting at
 which only noise answers is left after a few questions, and once units have answered properly at
 one setting the others are not tried: a bus has one speed.
 """
@@ -21,7 +22,9 @@ NOISE_MAX = 2
 """Garbled answers without a proper one after which a setting cannot be the right one."""
 
 ALIKE_MAX = 8
-"""So many units that all answer, and alike, behind one TCP address are one device."""
+STRANGERS = (247, 239, 211)
+"""Where the first `ALIKE_MAX` units behind one TCP address answer alike and these answer as well,
+there is one device that does not look at the unit."""
 
 DAMAGED = frozenset({"bad_reply", "noise", "flood"})
 
@@ -81,9 +84,30 @@ def safe_address(models: Sequence[DeviceModel]) -> int:
     return address
 
 
+def questions(
+    known: Sequence[DeviceModel], meant: Sequence[DeviceModel] = (), *, thorough: bool = False
+) -> tuple[bytes, ...]:
+    """Return what each unit is asked until it answers; `known` are the files that forbid reads.
+
+    The identities of the files that are `meant` come first. Some devices keep silent where others
+    refuse: `thorough` asks for an input register and a coil as well.
+    """
+    asked: dict[bytes, None] = {}
+    for model in meant:
+        if model.sentinel is not None:
+            at = model.sentinel.at
+            if all(each.may_read(at.address, at.address) for each in known):
+                asked[modbus.read_pdu(READ_FUNCTION[at.table], at.address, 1)] = None
+    tables = (Table.HOLDING, Table.INPUT, Table.COIL) if thorough else (Table.HOLDING,)
+    for table in tables:
+        asked[modbus.read_pdu(READ_FUNCTION[table], safe_address(known), 1)] = None
+    return tuple(asked)
+
+
 def scan(
     settings: Sequence[Address],
     units: Sequence[int],
+    asked: Sequence[bytes],
     models: Sequence[DeviceModel],
     known: Sequence[DeviceModel],
     open_wire: Opener,
@@ -93,12 +117,11 @@ def scan(
     Raises:
         OSError: the port cannot be opened, or broke.
     """
-    question = modbus.read_pdu(READ_FUNCTION[Table.HOLDING], safe_address(known), 1)
     for number, address in enumerate(settings):
         before, total = number * len(units), len(settings) * len(units)
         with open_wire(address) as wire:
             found = False
-            for step in _units(wire, address, units, question):
+            for step in _units(wire, address, units, asked):
                 if isinstance(step, Probe):
                     yield dataclasses.replace(step, done=before + step.done, total=total)
                 elif isinstance(step, Found):
@@ -111,13 +134,15 @@ def scan(
             return
 
 
-def _units(wire: Asker, address: Address, units: Sequence[int], question: bytes) -> Iterator[Step]:
+def _units(
+    wire: Asker, address: Address, units: Sequence[int], asked: Sequence[bytes]
+) -> Iterator[Step]:
     """Ask one unit after the other at one setting."""
     noise = 0
     answered: dict[int, bytes] = {}
     for done, unit in enumerate(units):
         yield Probe(done, len(units), address.baud, address.parity, unit)
-        told, words = _probe(wire, unit, question)
+        told, words = _probe(wire, unit, asked)
         if told in DAMAGED and not answered:
             noise += 1
             if noise >= NOISE_MAX:
@@ -126,7 +151,8 @@ def _units(wire: Asker, address: Address, units: Sequence[int], question: bytes)
         elif told:
             answered[unit] = words
             yield Found(address, unit, told, ())
-        if _is_one_device(address, answered, done + 1):
+        alike = done + 1 == ALIKE_MAX == len(answered) and len(set(answered.values())) == 1
+        if alike and not address.path and all(_probe(wire, each, asked)[0] for each in STRANGERS):
             yield Found(address, unit, "value", (), any_unit=True)
             return
     late = units_in(wire.late) if isinstance(wire, Wire) else set()
@@ -134,17 +160,12 @@ def _units(wire: Asker, address: Address, units: Sequence[int], question: bytes)
         yield Found(address, unit, "late", ())
 
 
-def _probe(wire: Asker, unit: int, question: bytes) -> tuple[str, bytes]:
-    """Return how a unit answered, nothing where it did not, and its words."""
-    try:
-        return "value", wire.ask(unit, question)
-    except AskError as error:
-        if error.code in DAMAGED or (error.refused and error.code not in GATEWAY_REFUSALS):
-            return error.code, b""
-        return "", b""
-
-
-def _is_one_device(address: Address, answered: dict[int, bytes], asked: int) -> bool:
-    """Return whether everything so far answered alike: a device that does not look at the unit."""
-    alike = len(set(answered.values())) == 1
-    return not address.path and asked == ALIKE_MAX == len(answered) and alike
+def _probe(wire: Asker, unit: int, asked: Sequence[bytes]) -> tuple[str, bytes]:
+    """Return how a unit answered, nothing where it answered no question, and its words."""
+    for question in asked:
+        try:
+            return "value", wire.ask(unit, question)
+        except AskError as error:
+            if error.code in DAMAGED or (error.refused and error.code not in GATEWAY_REFUSALS):
+                return error.code, b""
+    return "", b""
