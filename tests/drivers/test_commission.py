@@ -21,7 +21,14 @@ from minewatch_drivers.commission.capture import Capture
 from minewatch_drivers.commission.fit import fits
 from minewatch_drivers.commission.frames import Heard, RtuWatcher, Tally, TcpWatcher
 from minewatch_drivers.commission.permit import refusal
-from minewatch_drivers.commission.scan import Found, questions, safe_address, scan
+from minewatch_drivers.commission.scan import (
+    Found,
+    Probe,
+    questions,
+    safe_address,
+    scan,
+    settings_of,
+)
 from minewatch_drivers.commission.survey import NEAR, Survey
 from minewatch_drivers.commission.words import ORDERS, meanings
 from minewatch_drivers.inquiry import Traffic
@@ -370,6 +377,24 @@ def test_a_device_that_keeps_silent_is_found_by_what_it_has() -> None:
     assert _found(named, questions(MODELS, (model,))) == [(4, "value")]
     assert _found(coils, questions(MODELS)) == []
     assert _found(coils, questions(MODELS, thorough=True)) == [(5, "value")]
+
+
+@pytest.mark.parametrize(("unit", "asked"), [(3, 3 * 16 + 84 - 16), (60, 3 * 16 + 2 * 68)])
+def test_low_units_are_asked_at_every_speed_first(unit: int, asked: int) -> None:
+    """Whoever is numbered low is found soon; then the rest is asked at that speed alone."""
+    address = parse_address("rtu:///dev/null?baud=9600&parity=N")
+    settings = settings_of(address, (9600, 4800, 19200), ("N",))
+    buses = {each: Bus0({}, "timeout") for each in settings}
+    third = buses[settings[1 if unit > 16 else 2]]
+    third.units[unit] = Device0({(3, safe_address(MODELS)): 1})
+
+    steps = list(
+        scan(settings, range(1, 85), questions(MODELS), (), MODELS, lambda at: _at(buses[at]))
+    )
+
+    (found,) = [each for each in steps if isinstance(each, Found)]
+    assert (found.unit, found.address.baud) == (unit, 4800 if unit > 16 else 19200)
+    assert sum(isinstance(each, Probe) for each in steps) == asked
 
 
 def test_no_question_of_a_scan_is_forbidden_by_any_file() -> None:

@@ -7,7 +7,7 @@ one setting the others are not tried: a bus has one speed.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -20,6 +20,9 @@ from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Table
 
 NOISE_MAX = 2
 """Garbled answers without a proper one after which a setting cannot be the right one."""
+
+FIRST_UNITS = 16
+"""These are asked at every setting first: installers number from 1."""
 
 ALIKE_MAX = 8
 STRANGERS = (247, 239, 211)
@@ -117,31 +120,44 @@ def scan(
     Raises:
         OSError: the port cannot be opened, or broke.
     """
-    for number, address in enumerate(settings):
-        before, total = number * len(units), len(settings) * len(units)
-        with open_wire(address) as wire:
-            found = False
-            for step in _units(wire, address, units, asked):
-                if isinstance(step, Probe):
-                    yield dataclasses.replace(step, done=before + step.done, total=total)
-                elif isinstance(step, Found):
-                    found = True
-                    told = fits(wire, step.unit, models, known) if step.answer != "late" else ()
-                    yield dataclasses.replace(step, fits=told)
-                else:
-                    yield step
-        if found:
-            return
+    whole = len(settings) == 1
+    first, rest = (units, units[:0]) if whole else (units[:FIRST_UNITS], units[FIRST_UNITS:])
+    left: set[Address] = set()
+    done, total = 0, len(settings) * len(units)
+    for some, more in ((first, rest), (rest, rest[:0])):
+        for address in settings:
+            if not some or address in left:
+                continue
+            answered = False
+            with open_wire(address) as wire:
+                for step in _units(wire, address, some, more, asked):
+                    if isinstance(step, Probe):
+                        yield dataclasses.replace(step, done=done, total=total)
+                        done += 1
+                    elif isinstance(step, Found):
+                        prompt = step.answer != "late"
+                        answered = answered or prompt
+                        told = fits(wire, step.unit, models, known) if prompt else ()
+                        yield dataclasses.replace(step, fits=told)
+                    else:
+                        left.add(address)
+                        yield step
+            if answered:
+                return
 
 
 def _units(
-    wire: Asker, address: Address, units: Sequence[int], asked: Sequence[bytes]
+    wire: Asker,
+    address: Address,
+    units: Sequence[int],
+    more: Sequence[int],
+    asked: Sequence[bytes],
 ) -> Iterator[Step]:
-    """Ask one unit after the other at one setting."""
+    """Ask one unit after the other at one setting, and `more` of them once any has answered."""
     noise = 0
     answered: dict[int, bytes] = {}
-    for done, unit in enumerate(units):
-        yield Probe(done, len(units), address.baud, address.parity, unit)
+    for unit in _lengthened(units, more, answered):
+        yield Probe(0, 0, address.baud, address.parity, unit)
         told, words = _probe(wire, unit, asked)
         if told in DAMAGED and not answered:
             noise += 1
@@ -151,13 +167,29 @@ def _units(
         elif told:
             answered[unit] = words
             yield Found(address, unit, told, ())
-        alike = done + 1 == ALIKE_MAX == len(answered) and len(set(answered.values())) == 1
-        if alike and not address.path and all(_probe(wire, each, asked)[0] for each in STRANGERS):
+        if len(answered) == ALIKE_MAX and told and _is_one_device(wire, address, answered, asked):
             yield Found(address, unit, "value", (), any_unit=True)
             return
     late = units_in(wire.late) if isinstance(wire, Wire) else set()
-    for unit in sorted(late & set(units) - answered.keys()):
+    for unit in sorted(late & {*units, *more} - answered.keys()):
         yield Found(address, unit, "late", ())
+
+
+def _lengthened(
+    units: Sequence[int], more: Sequence[int], answered: Mapping[int, bytes]
+) -> Iterator[int]:
+    yield from units
+    if answered:
+        yield from more
+
+
+def _is_one_device(
+    wire: Asker, address: Address, answered: Mapping[int, bytes], asked: Sequence[bytes]
+) -> bool:
+    """Return whether everybody answers alike on TCP, those whom nobody has as well."""
+    if address.path or len(set(answered.values())) != 1:
+        return False
+    return all(_probe(wire, unit, asked)[0] for unit in STRANGERS)
 
 
 def _probe(wire: Asker, unit: int, asked: Sequence[bytes]) -> tuple[str, bytes]:
