@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from minewatch_drivers import device_file, modbus
+from minewatch_drivers import modbus
 from minewatch_drivers.commission.ask import Asker, AskError, read_block
 from minewatch_drivers.commission.live import look
 from minewatch_drivers.commission.permit import refusal, refusal_of_model
-from minewatch_drivers.device_file import DeviceFileError
 from minewatch_drivers.device_model import DeviceModel, Table
 from rich.console import Console
 
@@ -24,6 +23,7 @@ from minewatch.cli.bus_door import Door, door_of, line_options, opened
 from minewatch.cli.bus_monitor import monitor
 from minewatch.cli.bus_scan import scan
 from minewatch.cli.bus_show import bits_grid, look_grid, look_report, words_grid, words_report
+from minewatch.cli.device_load import load_model
 from minewatch.cli.reach import json_option, lang_option, state_option, texts
 
 READ_TABLES = click.Choice([table.value for table in Table])
@@ -64,7 +64,7 @@ def read(
     door = door_of(texts(lang), url, state)
     if (model is None) == (table is None) or (table is not None and address is None):
         raise click.UsageError(door.say.say("bus.table_or_model"))
-    known = model_of(door, model) if model else None
+    known = load_model(model, door.say) if model else None
     wanted = Table(table) if table else Table.HOLDING
     if count > COUNT_MAX[wanted.bits] or (address or 0) + count > 0x10000:
         raise click.BadParameter(door.say.say("bus.count"), param_hint="COUNT")
@@ -134,7 +134,7 @@ def write(
     if len(value) > WRITE_MAX or (wanted.bits and not set(value) <= {0, 1}):
         raise click.BadParameter(door.say.say("bus.values"), param_hint="VALUE")
     pdu = write_pdu(wanted, address, value)
-    if model and (refused := refusal_of_model(model_of(door, model), pdu)):
+    if model and (refused := refusal_of_model(load_model(model, door.say), pdu)):
         door.failed(AskError(refused))
     if door.mine is not None and door.bus is not None:
         refused = refusal(door.mine, door.bus, unit, pdu)
@@ -179,11 +179,3 @@ def write_pdu(table: Table, address: int, values: tuple[int, ...]) -> bytes:
     if len(values) == 1:
         return modbus.write_register_pdu(address, values[0])
     return modbus.write_registers_pdu(address, values)
-
-
-def model_of(door: Door, name: str) -> DeviceModel:
-    """Return a device file's model by name; leave with 78 where it is wrong."""
-    try:
-        return device_file.load(name)
-    except DeviceFileError as error:
-        door.leave("bus.bad_model", exit_codes.CONFIGURATION, why=error)

@@ -14,7 +14,6 @@ from minewatch_drivers.commission import scan as scanning
 from minewatch_drivers.commission.ask import Asker
 from minewatch_drivers.commission.scan import Found, Left, Probe, Step
 from minewatch_drivers.commission.wire import Wire
-from minewatch_drivers.device_file import DeviceFileError
 from minewatch_drivers.device_model import DeviceModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +28,7 @@ from minewatch.cli.bus_door import (
     listen_first,
     opened,
 )
+from minewatch.cli.device_load import load_model
 from minewatch.cli.reach import json_option, lang_option, state_option, texts
 from minewatch.text import Catalogue
 
@@ -181,15 +181,12 @@ def _fits(each: Found, say: Catalogue) -> str:
 def _models(
     door: Door, names: str | None
 ) -> tuple[tuple[DeviceModel, ...], tuple[DeviceModel, ...]]:
-    """Return the device files to try and all that there are; leave with 78 where one is wrong."""
-    try:
-        known = tuple(device_file.load(name) for name in device_file.catalogue())
-        if names is None:
-            return known, known
-        tried = tuple(device_file.load(name.strip()) for name in names.split(","))
-    except DeviceFileError as error:
-        door.leave("bus.bad_model", exit_codes.CONFIGURATION, why=error)
-    return tried, known
+    """Return the device files to try and all that may forbid reads; leave where one is wrong."""
+    known = tuple(load_model(name, door.say) for name in device_file.catalogue())
+    if names is None:
+        return known, known
+    tried = tuple(load_model(name.strip(), door.say) for name in names.split(","))
+    return tried, (*known, *tried)
 
 
 def _numbers(text: str, low: int, high: int, option: str) -> tuple[int, ...]:

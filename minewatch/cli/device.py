@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 from minewatch_drivers import device_check, device_file
+from minewatch_drivers.commission.examples import ExampleSeen, examples
 from minewatch_drivers.commission.live import look
 from minewatch_drivers.device_check import Problem
-from minewatch_drivers.device_file import DeviceFileError
 from minewatch_drivers.device_model import DeviceModel
 from rich.console import Console
 from rich.table import Table as Grid
@@ -21,15 +21,12 @@ from rich.table import Table as Grid
 from minewatch.cli import exit_codes
 from minewatch.cli.bus_door import door_of, line_options, opened
 from minewatch.cli.bus_show import look_grid, look_report
+from minewatch.cli.device_load import load_model
 from minewatch.cli.device_new import new
 from minewatch.cli.reach import json_option, lang_option, state_option, texts
 from minewatch.model.kind import UNITS, Kind, format_value
 from minewatch.model.quality import Quality
 from minewatch.text import Catalogue
-
-FILE_BYTES_MAX = 1024 * 1024
-SITE = "site"
-"""The category of a file that lies in no folder of the package."""
 
 
 @click.group()
@@ -66,7 +63,7 @@ def list_(lang: str | None, as_json: bool) -> None:
 def show(name: str, lang: str | None) -> None:
     """Show a device file by NAME or path: head, traps, signals. 查看设备文件."""
     say = texts(lang)
-    model = _load(name, say)
+    model = load_model(name, say)
     console = Console(highlight=False)
     console.print(say.say("device.title", name=model.name, identity=model.identity), style="bold")
     for key, value in (("maker", model.maker), ("maturity", model.maturity),
@@ -90,13 +87,17 @@ def test(
 ) -> None:  # fmt: skip
     """Hold a device FILE (path or name) against its frames; --on reads a device. 检验."""
     say = texts(lang)
-    model = _load(str(file), say)
+    model = load_model(str(file), say)
     problems = device_check.check(model)
+    told = tuple(examples(model.serial)) if model.serial is not None else ()
+    wrong = [each for each in told if each.expected != each.found]
     report: dict[str, object] = {"model": model.name, "problems": [
-        {"code": each.code, "frame": each.frame, **each.fields} for each in problems
+        *({"code": each.code, "frame": each.frame, **each.fields} for each in problems),
+        *({"code": "example", "frame": each.number, "expected": each.expected,
+           "found": each.found} for each in wrong),
     ]}  # fmt: skip
     if not as_json:
-        _print_frames(model, problems, say)
+        _print_frames(model, problems, told, say)
     if on is not None:
         if not on[1].isdigit() or not 1 <= int(on[1]) <= 255:
             raise click.BadParameter("1-255", param_hint="UNIT")
@@ -108,37 +109,15 @@ def test(
             Console().print(look_grid(seen, say))
         if seen.shown and all(each.error for each in seen.shown):
             _finish(report, exit_codes.IO_ERROR, as_json=as_json)
-    _finish(report, exit_codes.CHECK_FAILED if problems else exit_codes.OK, as_json=as_json)
+    _finish(
+        report, exit_codes.CHECK_FAILED if problems or wrong else exit_codes.OK, as_json=as_json
+    )
 
 
 def _finish(report: dict[str, object], code: int, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False, indent=2))
     sys.exit(code)
-
-
-def _load(name: str, say: Catalogue) -> DeviceModel:
-    """Return the model of a path, else of a shipped name; leave with 74 or 78."""
-    path = Path(name)
-    try:
-        if not path.exists() and name in device_file.catalogue():
-            return device_file.load(name)
-        with path.open("rb") as file:
-            text = file.read(FILE_BYTES_MAX).decode("utf-8-sig")
-        category = path.resolve().parent.name
-        known = {device_file.load(each).category for each in device_file.catalogue()}
-        return device_file.parse(path.stem, category if category in known else SITE, text)
-    except OSError as error:
-        click.echo(say.say("device.unreadable", file=name, why=error.strerror), err=True)
-        sys.exit(exit_codes.IO_ERROR)
-    except UnicodeDecodeError:
-        click.echo(say.say("device.unreadable", file=name, why="UTF-8"), err=True)
-        sys.exit(exit_codes.IO_ERROR)
-    except DeviceFileError as error:
-        reason = say.say(f"device_fault.{error.code}", english=error.why, **error.fields)
-        click.echo(say.say("device.wrong_key", file=name, at=error.key or "-", reason=reason),
-                   err=True)  # fmt: skip
-        sys.exit(exit_codes.CONFIGURATION)
 
 
 def _signal_grid(model: DeviceModel, say: Catalogue) -> Grid:
@@ -159,12 +138,18 @@ def _signal_grid(model: DeviceModel, say: Catalogue) -> Grid:
     return grid
 
 
-def _print_frames(model: DeviceModel, problems: Sequence[Problem], say: Catalogue) -> None:
+def _print_frames(
+    model: DeviceModel, problems: Sequence[Problem], told: Sequence[ExampleSeen], say: Catalogue
+) -> None:
     console = Console(highlight=False)
     console.print(say.say("device.title", name=model.name, identity=model.identity), style="bold")
     grid = Grid()
     for key in ("device.frame", "bus.signal", "device.expected", "device.found"):
         grid.add_column(say.say(key))
+    for each in told:
+        what = say.say("device.example")
+        row = (str(each.number), what, each.expected or "—", each.found or "—")
+        grid.add_row(*row, style="" if each.expected == each.found else "red")
     for row in _frame_rows(model, say):
         grid.add_row(*row, style="" if row[2] == row[3] else "red")
     if grid.row_count:
@@ -173,10 +158,12 @@ def _print_frames(model: DeviceModel, problems: Sequence[Problem], say: Catalogu
         key = f"device_problem.{problem.code}"
         words = say.say(key, frame=problem.frame, **problem.fields)
         console.print(f"✗ {words}", style="red", markup=False)
-    if problems:
-        console.print(say.say("device.problems", count=len(problems)), style="bold red")
+    count = len(problems) + sum(each.expected != each.found for each in told)
+    if count:
+        console.print(say.say("device.problems", count=count), style="bold red")
     else:
-        console.print(say.say("device.holds", frames=len(model.frames)), style="bold green")
+        frames = len(model.frames) + len(told)
+        console.print(say.say("device.holds", frames=frames), style="bold green")
 
 
 def _frame_rows(model: DeviceModel, say: Catalogue) -> Iterator[tuple[str, str, str, str]]:

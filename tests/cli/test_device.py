@@ -52,7 +52,16 @@ def test_a_file_is_shown_with_its_traps(name: str) -> None:
     assert all(" ".join(trap.split()) in words for trap in model.traps)
 
 
-@pytest.mark.parametrize("name", ["methane-head-generic", "crowcon-vortex-methane"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "methane-head-generic",
+        "crowcon-vortex-methane",
+        "uhfreader18",
+        "nmea-receiver",
+        "rf-reader-drain",
+    ],
+)
 def test_a_shipped_file_holds(name: str) -> None:
     """What its frames mean is shown beside what they must mean, and agrees."""
     ended = run("test", name, "--json")
@@ -71,6 +80,20 @@ def test_a_wrong_expectation_is_named(tmp_path: Path) -> None:
 
     assert ended.exit_code == exit_codes.CHECK_FAILED
     assert "must be 103 good but is 102 good" in " ".join(ended.output.split())
+
+
+def test_a_wrong_example_of_a_vendor_protocol_is_named(tmp_path: Path) -> None:
+    """A card that a frame does not tell is a problem like any other."""
+    shipped = Path(device_file.__file__).parent / "devices/people/rdm6300-card.toml"
+    text = shipped.read_text("utf-8")
+    assert text.count('"13005D1DA5"') == 1
+    (tmp_path / "card.toml").write_text(text.replace('"13005D1DA5"', '"13005D1DA6"'), "utf-8")
+
+    ended = run("test", "card.toml", "--json")
+
+    assert ended.exit_code == exit_codes.CHECK_FAILED
+    (problem,) = json.loads(ended.output)["problems"]
+    assert (problem["code"], problem["found"]) == ("example", "13005D1DA5")
 
 
 @pytest.mark.parametrize(
