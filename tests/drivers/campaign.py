@@ -104,14 +104,21 @@ def respond(request: Request, now_us: int) -> bytes:
     return struct.pack(f">BB{count}H", request.pdu[0], 2 * count, *shown)
 
 
-def one_bus(url: str, *, units: int = UNITS, scan_ms: int = 200, model: str = "stamped") -> Mine:
+def one_bus(
+    url: str,
+    *,
+    units: int = UNITS,
+    scan_ms: int = 200,
+    model: str = "stamped",
+    timeout_ms: int = TIMEOUT_MS,
+) -> Mine:
     """Return a mine of one bus whose units show stamped values; points are `<unit>_<signal>`."""
     numbers = range(1, units + 1)
     return Mine(
         code="0" * 12, name="campaign", county="0" * 6, language="en", gas_class="low",
         capacity_10kt=1, severe=False, mode=Mode.MONITOR, headcount_limit=1, headcount_citation="",
         profile="test", zones=(),
-        buses=(Bus("line", url, scan_ms=scan_ms, timeout_ms=TIMEOUT_MS),),
+        buses=(Bus("line", url, scan_ms=scan_ms, timeout_ms=timeout_ms),),
         devices=tuple(Device(f"d{n}", "line", n, model) for n in numbers),
         points=tuple(
             Point(f"{n}_{s}", "", Kind.CARBON_MONOXIDE, "z", f"d{n}", s, "record_only")

@@ -22,9 +22,13 @@ from minewatch_sim.modbus_server import RtuFraming, TcpFraming
 from minewatch_sim.proxy_runner import ProxyServer
 
 READS, READS_NIGHTLY = 100, 10_000
-LIMIT_S, LIMIT_NIGHTLY_S = 8.0, 1_200.0
+LIMIT_S, LIMIT_NIGHTLY_S = 6.0, 600.0
+UNITS = 8
 TRANSPORTS = ("tcp", "rtu", "rtu+tcp")
 NEED_IDENTITY = {"duplicated", "one_behind"}
+SCAN_MS, TIMEOUT_MS = 500, 250
+"""A busy machine must not itself be later than three timeouts: no line could tell (README)."""
+
 QUICK_S = 0.02
 """Between two connections here: the pace of a second has tests of its own."""
 
@@ -98,7 +102,11 @@ class Front:
         async with ProxyServer(listen, to, self.faults) as server:
             self.server = server
             mine = self._war.one_bus(
-                server.url, scan_ms=200, units=3, model="named" if named else "stamped"
+                server.url,
+                scan_ms=SCAN_MS,
+                timeout_ms=TIMEOUT_MS,
+                units=UNITS,
+                model="named" if named else "stamped",
             )
             self.line = open_line(mine, mine.buses[0], writes=False)
             made = SerialRunner if self.transport == "rtu" else TcpRunner
@@ -111,7 +119,7 @@ class Front:
             self.faults.off("wire")
             self.judge.last_good_ms.clear()
             async with asyncio.timeout(20):
-                while len(self.judge.last_good_ms) < 6:
+                while len(self.judge.last_good_ms) < 2 * UNITS:
                     await asyncio.sleep(0.02)
             await runner.stop()
             self._take()
@@ -119,8 +127,7 @@ class Front:
     def _begin(self) -> None:
         most = self._war.DELAY_MAX.get(self.kind, 2.9)
         delay_ms = round(
-            self._war.TIMEOUT_MS
-            * self._rng.uniform(0, min(most, 0.5 if self.kind == "duplicated" else 9))
+            TIMEOUT_MS * self._rng.uniform(0, min(most, 0.5 if self.kind == "duplicated" else 9))
         )
         share = 1.0 if self.kind == "one_behind" else 0.4
         self.faults.on("wire", self.kind, share, delay_ms, self._rng.choice((1, 2, 4, 6)))
@@ -165,7 +172,7 @@ def judge(fronts: list[Front]) -> None:
             f"violations={status.violations} failures={status.failures}\n"
         )
         assert front.judge.wrong == [], front.kind
-        assert met >= 5, front.kind
+        assert met >= 3, front.kind
         assert met >= front.server.counts.questions / 10, front.kind
 
 
