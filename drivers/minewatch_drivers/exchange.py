@@ -184,10 +184,10 @@ class TcpEnvelope:
                 return pdu
             self.violations += 1
 
-    @property
-    def asked_by_another(self) -> int:
-        """No other master is heard here."""
-        return 0
+    asked_by_another = 0
+    """No other master is heard here."""
+
+    questions_heard = 0
 
     @property
     def missing(self) -> int:
@@ -196,32 +196,39 @@ class TcpEnvelope:
 
 
 class RtuEnvelope:
-    """Modbus RTU: unit, function, size and CRC find the answer, also behind noise."""
+    """Modbus RTU: unit, function, size and CRC find the answer, also behind noise.
+
+    `asked_by_another` is the unit that another master has asked while its answer is still to come,
+    whatever noise came meanwhile, 0 for none; `questions_heard` counts such questions.
+    """
 
     soiled = False
 
     def __init__(self) -> None:
         self.violations = 0
+        self.asked_by_another = 0
+        self.questions_heard = 0
+        self._asked_at = 0
+        self._overheard = 0
         self._buffer = bytearray()
         self._exchange: Exchange | None = None
         self._bytes = 0
 
     def reset(self) -> None:
         """Forget everything: a new connection."""
-        self._buffer.clear()
         self._exchange = None
-        self._bytes = 0
+        self._forget()
 
     def open(self, exchange: Exchange) -> bytes:
         """Return the bytes that ask; whatever came before is gone."""
-        self._buffer.clear()
+        self._forget()
         self._exchange = exchange
-        self._bytes = 0
         return modbus.rtu_frame(exchange.unit, exchange.pdu)
 
     def close(self) -> bool:
         """Give the question up; returns whether bytes lie there that were no answer."""
         self._exchange = None
+        self._overhear(len(self._buffer))
         return bool(self._buffer)
 
     def receive(self, data: bytes) -> bytes | None:
@@ -233,12 +240,14 @@ class RtuEnvelope:
         """
         self._bytes += len(data)
         if self._bytes > EXCHANGE_BYTES_MAX:
-            self._buffer.clear()
+            self._forget()
+            self._bytes = EXCHANGE_BYTES_MAX
             raise StreamError("flood")
         exchange = self._exchange
         if exchange is None:
             self.violations += 1
             self._buffer += data
+            self._overhear(len(self._buffer))
             return None
         buffer = self._buffer
         buffer += data
@@ -251,7 +260,10 @@ class RtuEnvelope:
                     if _of_another(buffer, at, exchange):
                         raise BadReplyError("foreign")
                     self._exchange = None
-                    del buffer[: at + size]
+                    if len(buffer) > size:
+                        self._overhear(at)
+                        self._overheard = at + size
+                        self._overhear(len(buffer))
                     return exchange.check(exchange.unit, pdu)
             elif buffer[at + 1] == exchange.function | 0x80:
                 pdu = _cut(buffer, at, 5)
@@ -260,12 +272,21 @@ class RtuEnvelope:
             at = buffer.find(exchange.unit, at + 1)
         return None
 
-    @property
-    def asked_by_another(self) -> int:
-        """The unit that another master has just asked, its answer still to come; 0 for none."""
-        buffer, at = self._buffer, len(self._buffer) - 8
-        whole = at >= 0 and 1 <= buffer[at + 1] <= 6 and bool(_cut(buffer, at, 8))
-        return buffer[at] if whole else 0
+    def _forget(self) -> None:
+        self._buffer.clear()
+        self._bytes = self._overheard = self.asked_by_another = 0
+
+    def _overhear(self, end: int) -> None:
+        """Follow what others say, from the last look up to `end`."""
+        buffer = self._buffer
+        if self.asked_by_another and _is_answered(buffer, self._asked_at):
+            self.asked_by_another, self._overheard = 0, end
+        for at in range(self._overheard, end - 7):
+            if 1 <= buffer[at + 1] <= 6 and _cut(buffer, at, 8):
+                self._asked_at = at
+                self.asked_by_another = 0 if _is_answered(buffer, at) else buffer[at]
+                self.questions_heard += 1
+        self._overheard = max(self._overheard, end - 7)
 
     @property
     def missing(self) -> int:
@@ -284,11 +305,28 @@ class RtuEnvelope:
 
 
 def _of_another(buffer: bytearray, at: int, exchange: Exchange) -> bool:
-    """Return whether the frame at `at` follows a question to the same unit that is not ours."""
-    if at < 8 or buffer[at - 8] != exchange.unit or buffer[at - 7] != exchange.function:
-        return False
-    asked = _cut(buffer, at - 8, 8)
-    return bool(asked) and asked != exchange.pdu
+    """Return whether a question to the same unit that is not ours came before the frame at `at`."""
+    asked_at = buffer.find(exchange.unit, 0, at)
+    while 0 <= asked_at <= at - 8:
+        if buffer[asked_at + 1] == exchange.function:
+            asked = _cut(buffer, asked_at, 8)
+            if asked and asked != exchange.pdu:
+                return True
+        asked_at = buffer.find(exchange.unit, asked_at + 1, at)
+    return False
+
+
+def _is_answered(buffer: bytearray, asked_at: int) -> bool:
+    """Return whether a whole answer to the question at `asked_at` has followed, noise or not."""
+    unit, function = buffer[asked_at], buffer[asked_at + 1]
+    at = buffer.find(unit, asked_at + 8)
+    while 0 <= at <= len(buffer) - 5:
+        said = buffer[at + 1]
+        size = 5 if said > 0x80 else 8 if function > 4 else 5 + buffer[at + 2]
+        if said & 0x7F == function and _cut(buffer, at, size):
+            return True
+        at = buffer.find(unit, at + 1)
+    return False
 
 
 def _cut(buffer: bytearray, at: int, size: int) -> bytes:

@@ -60,9 +60,9 @@ class Line(Desk):
 
     __slots__ = (
         "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us", "_envelope",
-        "_first_us", "_foreign", "_foreign_us", "_job", "_last_byte_us", "_late_us", "_mute",
-        "_opened_us", "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu", "_silence_us",
-        "_start_us", "_timeout_us", "_worst",
+        "_first_us", "_foreign", "_foreign_us", "_heard", "_job", "_last_byte_us", "_late_us",
+        "_mute", "_opened_us", "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu",
+        "_silence_us", "_start_us", "_timeout_us", "_unanswered", "_worst",
     )  # fmt: skip
 
     def __init__(self, mine: Mine, bus: Bus, *, writes: bool) -> None:
@@ -80,6 +80,8 @@ class Line(Desk):
         self._first_us = self._start_us = self._deadline_us = 0
         self._last_byte_us = self._quiet_us = self._foreign_us = self._opened_us = self._mute = 0
         self._worst = WorstReply()
+        self._heard = 0
+        self._unanswered = False
         self._connected = False
         self._reconnect = ""
         self._foreign: tuple[UnitState, int] | None = None
@@ -221,6 +223,7 @@ class Line(Desk):
             self._alive(now_us)
         self._meter.busy(self._start_us, now_us)
         if self._rtu:
+            self._unanswered = False
             self._worst.note(now_us - self._start_us, now_us)
             if self._envelope.asked_by_another:
                 self._heed_another(now_us)
@@ -274,6 +277,9 @@ class Line(Desk):
         quiet_us = max(1.5 * self._worst.us, self._timeout_us / 2) + QUIET_MARGIN_US
         self._quiet_us = now_us + int(min(quiet_us, QUIET_MAX_US))
         job.state.hold_us = max(self._quiet_us, self._start_us + self._late_us)
+        self._unanswered = True
+        if self._envelope.asked_by_another:
+            self._heed_another(now_us)
 
     def _stray(self, data: bytes, now_us: int) -> None:
         """Bytes that nobody asked for: a late reply, noise or another master."""
@@ -283,13 +289,18 @@ class Line(Desk):
             if isinstance(stray, StreamError):
                 self._broken(stray.why, now_us)
         if self._rtu:
-            self._worst.note(min(now_us - self._start_us, QUIET_MAX_US), now_us)
+            # Another master's words, and noise where no answer is missing, are no late answer.
+            if self._unanswered and now_us >= self._foreign_us:
+                self._worst.note(min(now_us - self._start_us, QUIET_MAX_US), now_us)
             self._quiet_us = max(self._quiet_us, now_us + QUIET_MARGIN_US)
             self._heed_another(now_us)
 
     def _heed_another(self, now_us: int) -> None:
         """Another master's answer is waited for; its unit is left alone while that may be late."""
         unit = self._envelope.asked_by_another
+        heard, self._heard = self._heard, self._envelope.questions_heard
+        if unit and heard == self._heard:
+            return  # noise behind the question: nothing has changed
         before, self._foreign = self._foreign, None
         self._foreign_us = now_us + self._timeout_us if unit else 0
         if before is not None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers import device_file, modbus
 from minewatch_drivers.lines import open_line
 
 from minewatch.model.kind import Kind
@@ -190,3 +190,90 @@ def test_a_heartbeat_read_with_a_slow_point_alone_doubts_no_fast_one(kit: Simple
         virtual.run(180_000_000)
 
     assert {r.quality for s in virtual.samples for r in s.readings} == {Quality.GOOD}
+
+
+GLITCHES = [b"", b"\x00", b"\xff\x00", b"\x01\x04", b"\x01"]
+
+
+def ask(kit: SimpleNamespace) -> tuple[Any, int, bytes]:
+    """Return an RTU line whose only unit was just asked, the time, and the question."""
+    mine = a_mine(kit, URLS[1], "plain-1", 1_000, units=1)
+    line = open_line(mine, mine.buses[0], writes=False)
+    now_us = 1_000_000
+    line.connected(now_us)
+    while (turn := line.poll(now_us)).send is None:
+        now_us = turn.wake_us
+    return line, now_us, turn.send
+
+
+def answer_to(question: bytes, value: int) -> bytes:
+    """Return an RTU answer of the same size as the one that `question` wants."""
+    words = [value] * question[5]
+    return modbus.rtu_frame(1, modbus.reply_pdu(modbus.parse_request(1, question[1:-2]), words))
+
+
+@pytest.mark.parametrize("glitch", GLITCHES)
+def test_noise_between_anothers_question_and_its_answer_hides_neither(
+    kit: SimpleNamespace, glitch: bytes
+) -> None:
+    """The answer to a question that fell into ours is not ours, noise between the two or not."""
+    line, now_us, question = ask(kit)
+    foreign = modbus.rtu_frame(1, modbus.read_pdu(4, 300, question[5]))
+    for wait_us, data in ((9_000, foreign), (10_000, glitch), (30_000, answer_to(question, 9999))):
+        line.feed(data, now_us + wait_us)
+    assert line.take().samples == ()
+    assert line.status().last_failure == "bad_foreign"
+
+
+@pytest.mark.parametrize("glitch", GLITCHES)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_noise_behind_anothers_question_does_not_end_the_wait_for_its_answer(
+    kit: SimpleNamespace, glitch: bytes, pieces: int
+) -> None:
+    """Nothing is asked between another master's question and its answer, which may come slowly."""
+    line, now_us, question = ask(kit)
+    line.feed(answer_to(question, 5), now_us + 20_000)
+    heard_us = now_us + 60_000
+    line.feed(modbus.rtu_frame(1, modbus.read_pdu(4, 300, question[5])), heard_us)
+    line.feed(glitch, heard_us + 1_000)
+    assert line.poll(heard_us + 25_000).send is None
+    told = answer_to(question, 9999)
+    for n in range(pieces):
+        part = told[n * len(told) // pieces : (n + 1) * len(told) // pieces]
+        line.feed(part, heard_us + 100_000 + n * 30_000)
+        if n + 1 < pieces:
+            assert line.poll(heard_us + 125_000 + n * 30_000).send is None
+    said = {r.value for s in line.take().samples for r in s.readings}
+    assert 9999 not in said
+    assert line.poll(heard_us + 130_000 + pieces * 30_000).send is not None
+
+
+def test_anothers_question_during_ours_is_remembered_when_ours_fails(kit: SimpleNamespace) -> None:
+    """Whoever answers another master after our own question was given up is not taken for ours."""
+    line, now_us, question = ask(kit)
+    line.feed(modbus.rtu_frame(1, modbus.read_pdu(4, 300, question[5])), now_us + 190_000)
+    ended_us = line.poll(now_us).wake_us
+    line.poll(ended_us)
+    assert line.poll(ended_us + 150_000).send is None
+    line.feed(answer_to(question, 9999), ended_us + 180_000)
+    assert line.take().samples == ()
+
+
+@pytest.mark.parametrize("words", [0, 30])
+def test_a_second_masters_words_are_no_late_answers(kit: SimpleNamespace, words: int) -> None:
+    """Foreign frames on a line that waits for nothing do not lengthen the silence of a failure."""
+    line, now_us, question = ask(kit)
+    for _ in range(2):
+        line.feed(answer_to(question, 5), now_us + 20_000)
+        now_us += 21_000
+        while (turn := line.poll(now_us)).send is None:
+            now_us = turn.wake_us
+        question = turn.send
+    line.feed(answer_to(question, 5), now_us + 20_000)
+    for n in range(words):
+        line.feed(modbus.rtu_frame(9, b"\x03\x02\x00\x05"), now_us + 60_000 + n * 25_000)
+    now_us += 60_000 + words * 25_000 + 100_000
+    while (turn := line.poll(now_us)).send is None:
+        now_us = turn.wake_us
+    failed_us = turn.wake_us
+    assert line.poll(failed_us).wake_us - failed_us <= TIMEOUT_MS * 1_000 // 2 + 20_000
