@@ -166,7 +166,7 @@ class Framer:
         return frame if found and len(frame) <= framing.bytes_max else b""
 
     def _take_counted(self) -> bytes | None:
-        """Take as many bytes as the length says; an impossible length is noise."""
+        """Take as many bytes as the length says; an impossible length is noise, told as `b""`."""
         framing, buffer = self._framing, self._buffer
         if framing.start:
             begin = buffer.find(framing.start)
@@ -179,9 +179,8 @@ class Framer:
             return None
         size = at + 1 + buffer[at]
         if not at + 1 + framing.sum_size <= size <= framing.bytes_max:
-            self.damaged += 1
             del buffer[0]
-            return self._take_counted() if len(buffer) > at else None
+            return b""
         if len(buffer) < size:
             return None
         frame = bytes(buffer[len(framing.start) : size - len(framing.end)])
@@ -196,7 +195,7 @@ class Framer:
         framing = self._framing
         size = framing.sum_size
         if not size:
-            return frame
+            return frame or None
         payload, proof = frame[:-size], frame[-size:]
         if not payload or not proof.startswith(framing.mark):
             return None

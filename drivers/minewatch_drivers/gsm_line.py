@@ -182,6 +182,7 @@ class GsmLine:
         self._setup = deque(_SETUP)
         self._sent = ""
         self._ready = False
+        self._leave = True  # it may have waited for a text since before we came
         self._next_us = now_us
 
     def _has_work(self) -> bool:
@@ -238,6 +239,9 @@ class GsmLine:
             self._is_down("not_registered", now_us)
 
     def _agreed(self, now_us: int) -> None:
+        if self._sent.startswith("AT+CMGS"):
+            self._refused("no_prompt", now_us)
+            return
         sent, self._sent = self._sent, ""
         self._rounds = 0
         if self._setup:

@@ -167,10 +167,11 @@ class PipelinedLine(Line):
     def _end_overdue(self, now_us: int) -> None:
         """Fail every question whose own time is over; half a frame then ends the stream."""
         overdue = [n for n, flight in self._flights.items() if now_us >= flight.deadline_us]
-        for transaction in overdue:
+        for place, transaction in enumerate(overdue):
             flight = self._flights.pop(transaction)
             self._bring(flight)
-            self._failed("timeout", now_us, late=True)
+            # What is over at one time is one silence: a dead unit behind a gateway has several.
+            self._failed("timeout", now_us, late=place == 0)
         if overdue and self._buffer:
             self._broken("framing", now_us)
 

@@ -133,9 +133,9 @@ class SettingsScan:
         return True
 
     def refuse(self, now_us: int, first_us: int, unit_dead: bool) -> None:
-        """A dead unit has nothing to say; one that refuses the question has not what it must."""
+        """Who refuses the question has not what it must; who is not heard has nothing to say."""
         del first_us
-        if unit_dead or now_us < self.state.skip_us:
+        if unit_dead or not self.state.why.startswith("exception_"):
             self._turn_to(0)
             self.first_us = None
             self.due_us = now_us + WRONG_AGAIN_US

@@ -1,12 +1,16 @@
 """What tried to break a line: chains of failures, ends that never meet, numbers that lie."""
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from minewatch_drivers import device_file, modbus
+from minewatch_drivers.framing import Framer
+from minewatch_drivers.gsm_line import GsmLine, Message
 from minewatch_drivers.lines import open_line
+from minewatch_drivers.pipeline import PipelinedLine
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Point
@@ -277,3 +281,95 @@ def test_a_second_masters_words_are_no_late_answers(kit: SimpleNamespace, words:
         now_us = turn.wake_us
     failed_us = turn.wake_us
     assert line.poll(failed_us).wake_us - failed_us <= TIMEOUT_MS * 1_000 // 2 + 20_000
+
+
+def test_a_dead_unit_behind_a_pipelined_gateway_costs_no_connection(kit: SimpleNamespace) -> None:
+    """Several questions that one mute unit leaves unanswered at once are no mute connection."""
+    mine = a_mine(kit, URLS[0], "plain-8", 1_000, units=3)
+    points = mine.points + tuple(
+        replace(point, id=f"{point.id}_{n}") for n in range(3) for point in mine.points
+    )
+    opened: list[int] = []
+
+    class Counted(PipelinedLine):
+        def connected(self, now_us: int) -> None:
+            opened.append(now_us)
+            super().connected(now_us)
+
+    line = Counted(replace(mine, points=points), mine.buses[0], writes=False, depth=8)
+    slave = kit.Slave(
+        rtu=False, timeout_us=1, inputs=dict(REGISTERS), twist=lambda *_: [], share=1.0
+    )
+    virtual = kit.Virtual(line, several(slave))
+    virtual.run(60_000_000)
+    assert len(opened) == 1
+    heard = {r.point: r.quality for s in virtual.samples for r in s.readings}
+    assert {quality for point, quality in heard.items() if point[0] != "1"} == {Quality.GOOD}
+    assert {quality for point, quality in heard.items() if point[0] == "1"} == {Quality.COMM_FAULT}
+    assert len(heard) == len(points)
+
+
+@pytest.mark.parametrize("byte", range(0, 256, 5))
+@pytest.mark.parametrize("model", ["uhfreader18", "rdm6300-card", "nmea-receiver"])
+def test_a_flood_of_one_byte_is_noise_for_every_framing(model: str, byte: int) -> None:
+    """Thousands of like bytes in one piece, as of a broken wire, are no frame and no fault."""
+    protocol = device_file.load(model).serial
+    assert protocol is not None
+    assert protocol.framing is not None
+    framer = Framer(protocol.framing)
+    for size in (1, 4_096, 4_096):
+        assert framer.feed(bytes((byte,)) * size) == []
+
+
+def test_settings_of_a_device_that_is_not_there_are_not_wrong(kit: SimpleNamespace) -> None:
+    """A line that was never open, or is lost in mid-question, says nothing of settings."""
+    bus = Bus("line", URLS[0], scan_ms=1_000, timeout_ms=TIMEOUT_MS)
+    device = Device("d1", "line", 1, "dettronics-pirecl-methane")
+    point = Point("p", "", Kind.METHANE, "z", "d1", "methane", "record_only")
+    line = open_line(kit.bare_mine(bus, (device,), points=(point,)), bus, writes=False)
+    now_us = 1_000_000
+    line.lost(now_us, "connect")
+    for _ in range(50):
+        now_us = max(now_us + 1, line.poll(now_us).wake_us)
+    for _ in range(20):
+        line.connected(now_us)
+        for _ in range(4):
+            now_us = max(now_us + 1, line.poll(now_us).wake_us)
+        line.lost(now_us, "closed")
+        now_us = max(now_us + 1, line.poll(now_us).wake_us)
+    taken = line.take()
+    assert taken.notices == ()
+    assert {r.quality for s in taken.samples for r in s.readings} == {Quality.COMM_FAULT}
+
+
+def a_modem(kit: SimpleNamespace) -> GsmLine:
+    """Return a modem's line with one message waiting."""
+    bus = Bus("line", "serial:///dev/ttyTEST", scan_ms=1_000, timeout_ms=TIMEOUT_MS)
+    line = GsmLine(kit.bare_mine(bus, ()), bus)
+    assert line.tell(Message("m", "someone", "+860000", "text"), 0)
+    return line
+
+
+def test_a_modem_left_in_the_middle_of_a_text_is_called_back(kit: SimpleNamespace) -> None:
+    """The first byte of every setup ends a text that the modem may wait for since before."""
+    line = a_modem(kit)
+    for now_us in (0, 100_000_000):
+        line.connected(now_us)
+        assert line.poll(now_us).send == b"\x1bATE0\r"
+        line.lost(now_us + 1, "broken")
+
+
+def test_a_modem_that_only_says_ok_has_sent_nothing(kit: SimpleNamespace) -> None:
+    """A modem that agrees to a message without asking for its text fails it after three tries."""
+    line, now_us, asked = a_modem(kit), 0, 0
+    line.connected(now_us)
+    while now_us < 60_000_000 and not line.fresh:
+        turn = line.poll(now_us)
+        if turn.send is None:
+            now_us = turn.wake_us
+            continue
+        asked += b"CMGS" in turn.send
+        now_us += 10_000
+        line.feed(b"+CREG: 0,1\r\n+CPIN: READY\r\nOK\r\n", now_us)
+    (notice,) = line.take().notices
+    assert (notice.kind, notice.data["error"], asked) == ("message_failed", "no_prompt", 3)

@@ -165,6 +165,7 @@ def test_a_setting_that_cannot_be_read_is_no_right_setting() -> None:
     settings = [each for each in model.settings if each.name == "watchdog_time"]
     scan = SettingsScan(Device("relay", "line", 1, model.name), model, settings, state, outbox)
 
+    state.why = "exception_2"
     scan.refuse(5 * SECOND_US, 5 * SECOND_US, False)
 
     (notice,) = outbox.take().notices
