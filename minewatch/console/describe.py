@@ -7,6 +7,9 @@ from minewatch.model.alarm import PRIORITY
 from minewatch.model.kind import UNITS
 from minewatch.model.mine import Mine, Output, Point, Reader, Zone
 
+OLD_MS = 5_000
+"""A value of this age is shown as old; one that comes from a file at half its own age limit."""
+
 
 def describe(mine: Mine, config: str, *, staff: bool) -> dict[str, Any]:
     """Return what a page needs to draw the mine once; limits in each kind's smallest unit."""
@@ -86,6 +89,7 @@ def _point(point: Point) -> dict[str, Any]:
         "limits": {k: v for k, v in asdict(point.limits).items() if v is not None},
         "citation": point.citation,
         "at": list(point.at) if point.at else None,
+        "old_ms": point.stale_ms // 2 or OLD_MS,
     }
 
 

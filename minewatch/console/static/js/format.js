@@ -46,13 +46,13 @@ export function range(lo, hi) {
 }
 
 // A value that may not be believed shows its quality in words; an old one shows its age.
-export function trust(reading) {
+export function trust(reading, oldMs = OLD_MS) {
   const name = quality(reading);
   const ms = ageMs(reading);
   if (name !== "good") {
     return { words: t(`quality.${name}`), bad: name !== "calibration", calibrating: name === "calibration" };
   }
-  return { words: age(ms), bad: false, old: ms !== null && ms > OLD_MS };
+  return { words: age(ms), bad: false, old: ms !== null && ms > oldMs };
 }
 
 export function limitWords(point) {

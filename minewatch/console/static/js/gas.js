@@ -99,7 +99,7 @@ function create({ point }) {
 function update(row, { point, reading }, withSparks) {
   const level = differs(point) ? 1 : reading?.level ?? 0;
   if (isCertified(point)) setText(row.limits, beside(point));
-  const state = trust(reading);
+  const state = trust(reading, point.old_ms);
   if (row.level !== level) {
     row.level = level;
     row.mark.replaceChildren(...(level ? [sign(PRIORITY_OF_LEVEL[level])] : []));
