@@ -105,23 +105,31 @@ class SerialRunner:
         be_prompt()
         failures = 0
         while not self._stopping.is_set():
-            why = "open"
             try:
-                with open_port(self._address) as port:
-                    self._line.connected(self._now_us())
-                    why = "broken"
-                    self._serve(port.fileno())
-                if not self._stopping.is_set():
-                    self._line.lost(self._now_us(), self._line.status().error or "reconnect")
-            except (OSError, ValueError, termios.error):
-                self._line.lost(self._now_us(), why)
-            except Exception:  # a bug must not end the owner of a line; it shows as down
-                log.exception("the runner of %s failed", self._line.bus.id)
-                self._line.lost(self._now_us(), "runner_fault")
-            if self._line.answered_since_open:
-                failures = 0
-            self._idle(self._back_off_s(failures))
+                self._own_port()
+                if self._line.answered_since_open:
+                    failures = 0
+                self._idle(self._back_off_s(failures))
+            except Exception:  # a bug must not end the owner of a line: it goes on a second later
+                log.exception("the line %s failed", self._line.bus.id)
+                self._stopping.wait(WAIT_MAX_S)
             failures += 1
+
+    def _own_port(self) -> None:
+        """Open the port and serve the line until one of them ends it."""
+        why = "open"
+        try:
+            with open_port(self._address) as port:
+                self._line.connected(self._now_us())
+                why = "broken"
+                self._serve(port.fileno())
+            if not self._stopping.is_set():
+                self._line.lost(self._now_us(), self._line.status().error or "reconnect")
+        except (OSError, ValueError, termios.error):
+            self._line.lost(self._now_us(), why)
+        except Exception:  # a bug must not end the owner of a line; it shows as down
+            log.exception("the runner of %s failed", self._line.bus.id)
+            self._line.lost(self._now_us(), "runner_fault")
 
     def _serve(self, file: int) -> None:
         """Move bytes until the line wants the port opened anew or the house stops.
@@ -130,7 +138,12 @@ class SerialRunner:
             OSError: the port broke.
         """
         while not self._stopping.is_set():
-            turn = self._line.poll(self._now_us())
+            # The time is taken before the look: bytes from before it were heard, however late
+            # this thread runs again, and no late answer waits unread when a question leaves.
+            now_us = self._now_us()
+            if select.select([file], [], [], 0)[0]:
+                self._read(file)
+            turn = self._line.poll(now_us)
             if turn.reconnect:
                 return
             if turn.send is not None:

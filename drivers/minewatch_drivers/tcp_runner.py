@@ -116,6 +116,9 @@ class TcpRunner:
 
     def ring(self) -> None:
         """The hub says that it is time, or that somebody wants the line looked at."""
+        if self._open and self._address.serial:
+            # A late answer that lies unread must not be taken for that to the next question.
+            self.ready(READ)
         now_us = self._now_us()
         if now_us >= self._step_us:
             if self._targets or self._lookup is not None:
