@@ -1,8 +1,8 @@
 """How a tool gets at a bus: through the controller that owns it, or by a port of its own.
 
 A bus of a running controller is asked through it; any other is opened here, exclusively. On serial
-wires a tool listens before it first speaks, 10 s on a bus that is not ours, and where another
-master speaks it does not speak at all (practice 32).
+wires a tool listens before it first speaks, 10 s on a bus that no configuration of ours has, and
+where another master speaks it does not speak at all (practice 32).
 """
 
 import sys
@@ -84,7 +84,7 @@ def line_options(timeout_ms: int = 500) -> Callable[[Verb], Verb]:
         click.option("--timeout", "timeout_ms", type=click.IntRange(20, 10_000),
                      default=timeout_ms, show_default=True, help="ms for an answer 应答时限."),
         click.option("--listen", "listen_s", type=click.FloatRange(0.2, 600),
-                     help="s to listen first on serial lines 先监听秒数; 2, foreign 10."),
+                     help="s to listen first 先监听秒数; 2 on a configured serial line, else 10."),
         click.option("--foreign", is_flag=True,
                      help="The bus is not ours: listen 10 s first 非本系统总线, 未经联检不得连接."),
     )  # fmt: skip
@@ -141,7 +141,9 @@ def listen_first(door: Door, wire: Wire, *, foreign: bool, listen_s: float | Non
         if foreign:
             door.leave("bus.foreign_tcp", exit_codes.NOT_PERMITTED)
         return
-    seconds = max(listen_s or FOREIGN_S, FOREIGN_S) if foreign else listen_s or OWN_S
+    seconds = listen_s or (OWN_S if door.bus is not None else FOREIGN_S)
+    if foreign:
+        seconds = max(seconds, FOREIGN_S)
     click.echo(door.say.say("bus.listening", seconds=f"{seconds:g}"), err=True)
     watcher = RtuWatcher(door.address.silence_us, door.address.byte_us)
     frames: list[Heard] = []

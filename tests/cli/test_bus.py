@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,10 @@ from minewatch_drivers.commission import scan as scanning
 
 from minewatch.cli import exit_codes
 from minewatch.cli.bus import bus
+from minewatch.cli.bus_door import Door, listen_first
+from minewatch.folder import Folder
+from minewatch.model.mine import Bus
+from minewatch.text import Catalogue
 
 HEAD = {
     (4, 0): 0x4D48, (4, 1): 7, (4, 2): 0, (4, 3): 44,
@@ -113,6 +118,33 @@ def test_where_another_master_speaks_nothing_is_sent(pty: Any, slave: Any, talk:
     assert all("未经联检不得连接" in each.output for each in ended)
     assert question.hex(" ") in ended[0].output
     assert port.heard == b""
+
+
+@pytest.mark.parametrize(
+    ("configured", "foreign", "listen_s", "seconds"),
+    [
+        (True, False, None, 2), (False, False, None, 10), (False, False, 0.2, 0.2),
+        (True, True, None, 10), (False, True, 0.2, 10), (False, True, 30.0, 30),
+    ],
+)  # fmt: skip
+def test_how_long_is_listened(
+    configured: bool, foreign: bool, listen_s: float | None, seconds: float
+) -> None:
+    """Two seconds on a line of ours, ten on any other; what is foreign is never heard shorter."""
+    asked: list[float] = []
+
+    def listen(wanted: float, *_: object) -> int:
+        asked.append(wanted)
+        return 0
+
+    address = parse_address("rtu:///dev/null")
+    say = Catalogue.load("en")
+    ours = Bus("line", "rtu:///dev/null") if configured else None
+    door = Door(say, Folder(Path()), "rtu:///dev/null", address, None, ours, running=False)
+    wire: Any = SimpleNamespace(listen=listen)
+    listen_first(door, wire, foreign=foreign, listen_s=listen_s)
+
+    assert asked == [seconds]
 
 
 def test_a_scan_finds_units_and_speed(pty: Any, slave: Any) -> None:
