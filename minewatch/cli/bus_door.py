@@ -5,9 +5,10 @@ wires a tool listens before it first speaks, 10 s on a bus that no configuration
 where another master speaks it does not speak at all (practice 32).
 """
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -178,13 +179,26 @@ class _Checked:
 def _owned(mine: Mine, address: Address) -> Bus | None:
     """Return the bus of `mine` at this address: the same port, or the same host and port."""
     for bus in mine.buses:
-        if not bus.certified and _place(parse_address(bus.url)) == _place(address):
+        if not bus.certified and _is_same(parse_address(bus.url), address):
             return bus
     return None
 
 
-def _place(address: Address) -> str:
-    if address.path:
-        return str(Path(address.path).resolve())
-    host = {"localhost": "127.0.0.1"}.get(address.host, address.host)
-    return f"{host}:{address.port}"
+def _is_same(one: Address, other: Address) -> bool:
+    if one.path or other.path:
+        return bool(one.path and other.path) and _port(one) == _port(other)
+    return one.port == other.port and not _hosts(one).isdisjoint(_hosts(other))
+
+
+def _port(address: Address) -> Path:
+    """Return the port behind links such as /dev/serial/by-id/…"""
+    return Path(address.path).resolve()
+
+
+def _hosts(address: Address) -> frozenset[str]:
+    """Return a host by its numbers and its name, so that neither way leads past the daemon."""
+    found = {address.host}
+    with suppress(OSError, UnicodeError):  # a name that nobody knows is only itself
+        for *_, place in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+            found.add(str(place[0]))
+    return frozenset(found)

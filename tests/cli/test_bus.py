@@ -13,7 +13,7 @@ from minewatch_drivers import modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.commission import scan as scanning
 
-from minewatch.cli import exit_codes
+from minewatch.cli import bus_door, exit_codes
 from minewatch.cli.bus import bus
 from minewatch.cli.bus_door import Door, listen_first
 from minewatch.folder import Folder
@@ -118,6 +118,23 @@ def test_where_another_master_speaks_nothing_is_sent(pty: Any, slave: Any, talk:
     assert all("未经联检不得连接" in each.output for each in ended)
     assert question.hex(" ") in ended[0].output
     assert port.heard == b""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("tcp://127.0.0.1:502", "rtu+tcp://localhost:502", True),
+        ("tcp://127.0.0.1:502", "tcp://127.0.0.1:503", False),
+        ("tcp://10.0.0.1:502", "tcp://10.0.0.2:502", False),
+        ("rtu:///dev/null?baud=9600", "rtu:///dev/../dev/null?baud=19200&parity=N", True),
+        ("rtu:///dev/null", "tcp://10.0.0.2:502", False),
+    ],
+)
+def test_a_bus_is_known_by_its_place_however_it_is_spelled(
+    one: str, other: str, same: bool
+) -> None:
+    """A name, a number, a link or another speed leads to the same owner."""
+    assert bus_door._is_same(parse_address(one), parse_address(other)) is same
 
 
 @pytest.mark.parametrize(
