@@ -15,6 +15,10 @@ from minewatch_drivers.inquiry import Traffic
 PAUSE_MIN_US = 20_000
 """No frame goes on after this: USB adapters hold bytes back for up to 16 ms."""
 
+MISSING_US = 3_000_000
+OPEN_MAX = 64
+"""Questions that fly on TCP at once; beyond it the oldest counts as missing."""
+
 FUNCTIONS = modbus.READS | {5, 6, 15, 16}
 
 
@@ -218,11 +222,15 @@ class RtuWatcher:
 
 
 class TcpWatcher:
-    """Cuts Modbus TCP traffic of a tap into frames."""
+    """Cuts Modbus TCP traffic of a tap into frames; transaction numbers pair them, several may fly.
+
+    A question is missing its answer once `MISSING_US` have passed and another question is sent.
+    """
 
     def __init__(self) -> None:
         self._buffers = {True: bytearray(), False: bytearray()}
-        self._pairing = Pairing()
+        self._open: dict[int, Heard] = {}
+        self._last_us = -1
 
     def take(self, piece: Traffic, *, passive: bool) -> Iterator[Heard]:
         """Yield the frames that end in this piece; `passive` never is: there are two ways."""
@@ -233,18 +241,57 @@ class TcpWatcher:
             try:
                 frame = modbus.split_tcp(buffer)
             except ValueError:
-                yield self._pairing.noise(piece.t_us, piece.sent, bytes(buffer))
+                yield self._heard(piece.t_us, piece.sent, bytes(buffer))
                 buffer.clear()
                 return
             if frame is None:
                 return
-            transaction, unit, pdu = frame
-            data = modbus.tcp_frame(transaction, unit, pdu)
-            yield self._pairing.place(piece.t_us, piece.sent, data, unit, pdu)
+            yield self._placed(piece, *frame)
 
     def flush(self) -> Iterator[Heard]:
         """Yield the halves that lie there."""
         for sent, buffer in self._buffers.items():
             if buffer:
-                yield self._pairing.noise(0, sent, bytes(buffer))
+                yield self._heard(max(0, self._last_us), sent, bytes(buffer))
                 buffer.clear()
+
+    def _heard(self, t_us: int, sent: bool, data: bytes) -> Heard:
+        """Return bytes that are nothing yet, behind the pause before them."""
+        gap_us = 0 if self._last_us < 0 else max(0, t_us - self._last_us)
+        self._last_us = t_us
+        return Heard(t_us, gap_us, sent, data, "noise")
+
+    def _placed(self, piece: Traffic, transaction: int, unit: int, pdu: bytes) -> Heard:
+        data = modbus.tcp_frame(transaction, unit, pdu)
+        heard = self._heard(piece.t_us, piece.sent, data)
+        heard = replace(heard, what="late", unit=unit, function=pdu[0] & 0x7F)
+        if piece.sent:
+            return self._ask(heard, transaction, pdu)
+        asked = self._open.get(transaction)
+        if asked is None or (asked.unit, asked.function) != (unit, heard.function):
+            return heard
+        del self._open[transaction]
+        heard = replace(heard, what="answer", address=asked.address, count=asked.count)
+        if pdu[0] & 0x80:
+            heard = replace(heard, what="exception", exception=pdu[1] if len(pdu) > 1 else 0)
+        return heard
+
+    def _ask(self, heard: Heard, transaction: int, pdu: bytes) -> Heard:
+        try:
+            asked = modbus.parse_request(heard.unit, pdu)
+        except modbus.ModbusError:
+            return replace(heard, what="noise")
+        question = replace(
+            heard, what="question", address=asked.address, count=asked.count,
+            missing=self._given_up(heard.t_us),
+        )  # fmt: skip
+        self._open[transaction] = question
+        return question
+
+    def _given_up(self, now_us: int) -> int:
+        """Return the unit of the oldest question that nobody will answer, -1 for none."""
+        oldest = next(iter(self._open.items()), None)
+        if oldest is None or (now_us - oldest[1].t_us < MISSING_US and len(self._open) < OPEN_MAX):
+            return -1
+        del self._open[oldest[0]]
+        return oldest[1].unit
