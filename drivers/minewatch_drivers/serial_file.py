@@ -1,7 +1,7 @@
 """The `[serial]` part of a device file → `SerialProtocol`; every refusal names key and reason."""
 
 from minewatch_drivers.device_fields import Fields
-from minewatch_drivers.framing import Cut, Form, Framing, Sum
+from minewatch_drivers.framing import Cut, Form, Framing, Sum, wrap
 from minewatch_drivers.serial_model import Answer, Ask, Example, Says, SerialProtocol
 
 FRAME_MAX = 512
@@ -120,3 +120,9 @@ def _check(fields: Fields, made: SerialProtocol) -> None:
         raise fields.wrong("size", "a card number needs its length")
     if not made.examples:
         raise fields.wrong("examples", "a file carries at least one frame from another source")
+    if made.ask is not None:
+        try:
+            for unit in (1, 247):
+                wrap(made.framing, made.ask.to(unit))
+        except ValueError as error:
+            raise fields.wrong("ask.payload", f"cannot be framed: {error}") from error

@@ -52,6 +52,8 @@ class _Unit:
         self.streak = 0
         self.heard_us = -1
         self.damaged = 0
+        self.missed = False
+        """Whether a card was heard that nobody had room for."""
         self.sentences = TimeSentences()
         self._present: dict[str, tuple[int, int]] = {}
 
@@ -289,6 +291,7 @@ class SerialLine:
     def _sight(self, unit: _Unit, found: tuple[str, ...], now_us: int) -> None:
         at_us = self._asked_us if self._asked is not None else now_us
         for card in found:
+            unit.missed = unit.missed or self._outbox.full
             if self._outbox.full or not unit.is_new(card, now_us):
                 continue
             for reader in unit.readers:
@@ -297,7 +300,8 @@ class SerialLine:
     def _say(self, unit: _Unit, quality: Quality, at_us: int) -> None:
         """Say how the readers of a device are; a damaged frame may have been a lost read."""
         damaged, unit.damaged = unit.framer.damaged - unit.damaged, unit.framer.damaged
-        lost = int(damaged > 0 or self._outbox.full)
+        lost = int(damaged > 0 or unit.missed)
+        unit.missed = False
         value = lost if quality is Quality.GOOD else None
         readings = tuple(Reading(reader.id, value, quality) for reader in unit.readers)
         if readings:

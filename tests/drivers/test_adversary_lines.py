@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import socket
+import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from minewatch_drivers import device_file, modbus, serial_runner
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.framing import Framer
 from minewatch_drivers.gsm_line import GsmLine, Message
+from minewatch_drivers.jobs import SIGHTINGS_MAX
 from minewatch_drivers.line import Turn
 from minewatch_drivers.lines import open_line
 from minewatch_drivers.pipeline import PipelinedLine
@@ -20,8 +22,9 @@ from minewatch_drivers.serial_runner import SerialRunner
 from minewatch_drivers.tcp_runner import TcpRunner
 
 from minewatch.controller.clock import SystemClock
+from minewatch.model.image import Reading
 from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Point
+from minewatch.model.mine import Bus, Device, Mine, Point, Reader
 from minewatch.model.quality import Quality
 
 TIMEOUT_MS = 200
@@ -488,3 +491,33 @@ async def test_a_serial_lines_owner_outlives_a_bug_at_any_moment(
         await asyncio.sleep(0.01)
     await runner.stop()
     assert len(calls) >= 3
+
+
+def test_a_card_that_found_no_room_is_said_to_be_lost(kit: SimpleNamespace) -> None:
+    """A card told while nobody takes shows as a lost read, although there is room again by then."""
+    bus = Bus("line", "serial:///dev/ttyTEST?baud=9600", scan_ms=1_000, timeout_ms=TIMEOUT_MS)
+    device, reader = Device("d1", "line", 1, "rdm6300-card"), Reader("r1", "", "z", "d1")
+    line: Any = open_line(kit.bare_mine(bus, (device,), readers=(reader,)), bus, writes=False)
+    protocol = device_file.load("rdm6300-card").serial
+    assert protocol is not None
+    line.connected(0)
+    line._outbox.sightings.extend(range(SIGHTINGS_MAX))
+    line.feed(protocol.examples[0].told, 100_000)
+    assert len(line.take().sightings) == SIGHTINGS_MAX
+    line.poll(1_000_000)
+    (sample,) = line.take().samples
+    assert sample.readings == (Reading("r1", 1, Quality.GOOD),)
+    line.poll(2_000_000)
+    assert line.take().samples[0].readings == (Reading("r1", 0, Quality.GOOD),)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("bytes_max", 4), ("form", "hex"), ("payload", "ff " * 300)]
+)
+def test_a_question_that_no_frame_can_carry_is_refused_with_its_file(key: str, value: Any) -> None:
+    """A device file whose question cannot be framed is wrong before any line is opened with it."""
+    category, text = device_file._paths()["uhfreader18"]
+    tree = tomllib.loads(text)
+    tree["serial"]["ask" if key == "payload" else "frame"][key] = value
+    with pytest.raises(device_file.DeviceFileError, match=r"ask\.payload"):
+        device_file.build("bent", category, tree)
