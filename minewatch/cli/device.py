@@ -15,6 +15,7 @@ from minewatch_drivers.commission.examples import ExampleSeen, examples
 from minewatch_drivers.commission.live import look
 from minewatch_drivers.device_check import Problem
 from minewatch_drivers.device_model import DeviceModel
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -49,9 +50,9 @@ def list_(lang: str | None, as_json: bool) -> None:
                  "maker": m.maker, "maturity": m.maturity} for m in models]  # fmt: skip
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    grid = Grid()
+    grid = Grid(box=SIMPLE, pad_edge=False, padding=(0, 0))
     for key in ("name", "category", "maturity", "identity"):
-        grid.add_column(say.say(f"device.{key}"))
+        grid.add_column(say.say(f"device.{key}"), no_wrap=key != "identity", overflow="fold")
     for model in sorted(models, key=lambda each: (each.category, each.name)):
         grid.add_row(model.name, model.category, model.maturity, model.identity)
     Console().print(grid)
