@@ -1,30 +1,17 @@
 """What tried to break a line: chains of failures, ends that never meet, numbers that lie."""
 
-import asyncio
-import os
 import random
-import socket
-import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file, modbus, serial_runner
-from minewatch_drivers.address import parse_address
-from minewatch_drivers.framing import Framer
-from minewatch_drivers.gsm_line import GsmLine, Message
-from minewatch_drivers.jobs import SIGHTINGS_MAX
-from minewatch_drivers.line import Turn
+from minewatch_drivers import device_file, modbus
 from minewatch_drivers.lines import open_line
 from minewatch_drivers.pipeline import PipelinedLine
-from minewatch_drivers.serial_runner import SerialRunner
-from minewatch_drivers.tcp_runner import TcpRunner
 
-from minewatch.controller.clock import SystemClock
-from minewatch.model.image import Reading
 from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Point, Reader
+from minewatch.model.mine import Bus, Device, Mine, Point
 from minewatch.model.quality import Quality
 
 TIMEOUT_MS = 200
@@ -320,18 +307,6 @@ def test_a_dead_unit_behind_a_pipelined_gateway_costs_no_connection(kit: SimpleN
     assert len(heard) == len(points)
 
 
-@pytest.mark.parametrize("byte", range(0, 256, 5))
-@pytest.mark.parametrize("model", ["uhfreader18", "rdm6300-card", "nmea-receiver"])
-def test_a_flood_of_one_byte_is_noise_for_every_framing(model: str, byte: int) -> None:
-    """Thousands of like bytes in one piece, as of a broken wire, are no frame and no fault."""
-    protocol = device_file.load(model).serial
-    assert protocol is not None
-    assert protocol.framing is not None
-    framer = Framer(protocol.framing)
-    for size in (1, 4_096, 4_096):
-        assert framer.feed(bytes((byte,)) * size) == []
-
-
 def test_settings_of_a_device_that_is_not_there_are_not_wrong(kit: SimpleNamespace) -> None:
     """A line that was never open, or is lost in mid-question, says nothing of settings."""
     bus = Bus("line", URLS[0], scan_ms=1_000, timeout_ms=TIMEOUT_MS)
@@ -351,173 +326,3 @@ def test_settings_of_a_device_that_is_not_there_are_not_wrong(kit: SimpleNamespa
     taken = line.take()
     assert taken.notices == ()
     assert {r.quality for s in taken.samples for r in s.readings} == {Quality.COMM_FAULT}
-
-
-def a_modem(kit: SimpleNamespace) -> GsmLine:
-    """Return a modem's line with one message waiting."""
-    bus = Bus("line", "serial:///dev/ttyTEST", scan_ms=1_000, timeout_ms=TIMEOUT_MS)
-    line = GsmLine(kit.bare_mine(bus, ()), bus)
-    assert line.tell(Message("m", "someone", "+860000", "text"), 0)
-    return line
-
-
-def test_a_modem_left_in_the_middle_of_a_text_is_called_back(kit: SimpleNamespace) -> None:
-    """The first byte of every setup ends a text that the modem may wait for since before."""
-    line = a_modem(kit)
-    for now_us in (0, 100_000_000):
-        line.connected(now_us)
-        assert line.poll(now_us).send == b"\x1bATE0\r"
-        line.lost(now_us + 1, "broken")
-
-
-def test_a_modem_that_only_says_ok_has_sent_nothing(kit: SimpleNamespace) -> None:
-    """A modem that agrees to a message without asking for its text fails it after three tries."""
-    line, now_us, asked = a_modem(kit), 0, 0
-    line.connected(now_us)
-    while now_us < 60_000_000 and not line.fresh:
-        turn = line.poll(now_us)
-        if turn.send is None:
-            now_us = turn.wake_us
-            continue
-        asked += b"CMGS" in turn.send
-        now_us += 10_000
-        line.feed(b"+CREG: 0,1\r\n+CPIN: READY\r\nOK\r\n", now_us)
-    (notice,) = line.take().notices
-    assert (notice.kind, notice.data["error"], asked) == ("message_failed", "no_prompt", 3)
-
-
-class Listener:
-    """A line that only looks whether everything was heard before it is asked what to say."""
-
-    bus = SimpleNamespace(id="line")
-    fresh = False
-    missing_bytes = 0
-    answered_since_open = False
-
-    def __init__(self) -> None:
-        self.heard = 0
-        self.polls: list[tuple[int, int]] = []
-
-    def connected(self, now_us: int) -> None:
-        """Take no note."""
-
-    def lost(self, now_us: int, why: str) -> None:
-        """Take no note."""
-
-    def feed(self, data: bytes, now_us: int) -> None:
-        """Count."""
-        self.heard += len(data)
-
-    def poll(self, now_us: int) -> Turn:
-        """Note what was heard by the time that is told; end after a while."""
-        self.polls.append((now_us, self.heard))
-        return Turn(None, now_us + 50, reconnect=len(self.polls) >= 200)
-
-
-def test_a_serial_port_is_read_empty_as_of_the_time_that_the_line_is_told() -> None:
-    """However late its thread runs again, no byte from before a question waits unread behind it."""
-    ours, far = socket.socketpair()
-    written: dict[int, int] = {}
-
-    class Clock:
-        """Bytes arrive each time before somebody looks at it."""
-
-        now = 0
-
-        def now_us(self) -> int:
-            """Return the time, after a byte has come."""
-            self.now += 7
-            far.send(b"x")
-            written[self.now] = len(written) + 1
-            return self.now
-
-    line: Any = Listener()
-    clock: Any = Clock()
-    runner = SerialRunner(line, parse_address(URLS[1]), clock, lambda: None, lambda _: 0.0)
-    runner._bell, runner._hammer = os.pipe()
-    with ours, far:
-        runner._serve(ours.fileno())
-    os.close(runner._bell)
-    os.close(runner._hammer)
-
-    assert len(line.polls) == 200
-    assert all(heard >= written[now_us] for now_us, heard in line.polls)
-
-
-async def test_a_stream_is_read_empty_before_a_line_behind_it_is_asked() -> None:
-    """A late answer that lies in the socket is heard before the loop lets a question leave."""
-    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
-    server = await asyncio.start_server(lambda _, w: accepted.put_nowait(w), "127.0.0.1", 0)
-    address = parse_address(f"rtu+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    line: Any = Listener()
-    runner = TcpRunner(line, address, SystemClock(), lambda: None, lambda _: 1.0)
-    await runner.start()
-    writer = await asyncio.wait_for(accepted.get(), 5)
-    while not runner._open:
-        await asyncio.sleep(0.001)
-    os.write(writer.get_extra_info("socket").fileno(), b"late")
-    line.polls.clear()
-
-    runner.ring()
-
-    assert line.polls[0][1] == 4
-    await runner.stop()
-    writer.close()
-    server.close()
-
-
-async def test_a_serial_lines_owner_outlives_a_bug_at_any_moment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Whatever a line raises, also while its port is away, its thread goes on."""
-    monkeypatch.setattr(serial_runner, "WAIT_MAX_S", 0.01)
-    calls = []
-
-    class Broken(Listener):
-        def lost(self, now_us: int, why: str) -> None:
-            calls.append(why)
-            raise RuntimeError("a bug")
-
-        def poll(self, now_us: int) -> Turn:
-            raise RuntimeError("a bug")
-
-    line: Any = Broken()
-    address = parse_address("rtu:///nowhere/tty?baud=9600")
-    runner = SerialRunner(line, address, SystemClock(), lambda: None, lambda _: 0.0)
-    await runner.start()
-    for _ in range(500):
-        if len(calls) >= 3:
-            break
-        await asyncio.sleep(0.01)
-    await runner.stop()
-    assert len(calls) >= 3
-
-
-def test_a_card_that_found_no_room_is_said_to_be_lost(kit: SimpleNamespace) -> None:
-    """A card told while nobody takes shows as a lost read, although there is room again by then."""
-    bus = Bus("line", "serial:///dev/ttyTEST?baud=9600", scan_ms=1_000, timeout_ms=TIMEOUT_MS)
-    device, reader = Device("d1", "line", 1, "rdm6300-card"), Reader("r1", "", "z", "d1")
-    line: Any = open_line(kit.bare_mine(bus, (device,), readers=(reader,)), bus, writes=False)
-    protocol = device_file.load("rdm6300-card").serial
-    assert protocol is not None
-    line.connected(0)
-    line._outbox.sightings.extend(range(SIGHTINGS_MAX))
-    line.feed(protocol.examples[0].told, 100_000)
-    assert len(line.take().sightings) == SIGHTINGS_MAX
-    line.poll(1_000_000)
-    (sample,) = line.take().samples
-    assert sample.readings == (Reading("r1", 1, Quality.GOOD),)
-    line.poll(2_000_000)
-    assert line.take().samples[0].readings == (Reading("r1", 0, Quality.GOOD),)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("bytes_max", 4), ("form", "hex"), ("payload", "ff " * 300)]
-)
-def test_a_question_that_no_frame_can_carry_is_refused_with_its_file(key: str, value: Any) -> None:
-    """A device file whose question cannot be framed is wrong before any line is opened with it."""
-    category, text = device_file._paths()["uhfreader18"]
-    tree = tomllib.loads(text)
-    tree["serial"]["ask" if key == "payload" else "frame"][key] = value
-    with pytest.raises(device_file.DeviceFileError, match=r"ask\.payload"):
-        device_file.build("bent", category, tree)
