@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from minewatch_drivers import modbus
 from minewatch_drivers.modbus import TCP_HEADER
 
+TRANSACTION_STEP = 40_503
+"""Numbers follow one another by far steps: an answer that is off by one or two is not ours."""
+
 EXCHANGE_BYTES_MAX = 2048
 """More bytes than this between two questions is a flood, never an answer."""
 
@@ -107,6 +110,11 @@ def exchange_of(unit: int, pdu: bytes) -> Exchange:
     return write_exchange(unit, pdu)
 
 
+def next_transaction(number: int) -> int:
+    """Return the transaction number that follows `number`; 65 535 come before one comes again."""
+    return (number + TRANSACTION_STEP) & 0xFFFF or TRANSACTION_STEP
+
+
 class TcpEnvelope:
     """Modbus TCP: the transaction number finds the answer; older answers are late and dropped.
 
@@ -135,8 +143,8 @@ class TcpEnvelope:
         self._size = self._bytes = 0
 
     def open(self, exchange: Exchange) -> bytes:
-        """Return the bytes that ask; transaction numbers run 1…65535, never 0."""
-        self._transaction = transaction = self._transaction % 0xFFFF + 1
+        """Return the bytes that ask; transaction numbers are never 0."""
+        self._transaction = transaction = next_transaction(self._transaction)
         number = transaction.to_bytes(2, "big")
         self._exchange = exchange
         self._answer = number + exchange.tcp_answer

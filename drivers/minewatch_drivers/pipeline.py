@@ -16,6 +16,7 @@ from minewatch_drivers.exchange import (
     BadReplyError,
     DeviceRefusalError,
     Exchange,
+    next_transaction,
 )
 from minewatch_drivers.jobs import Job
 from minewatch_drivers.line import SPIN_US, Line, Turn
@@ -119,7 +120,7 @@ class PipelinedLine(Line):
             job, alone = self._inquiries.next_job(now_us), True
         if job is None:
             return None
-        self._transaction = self._transaction % 0xFFFF + 1
+        self._transaction = next_transaction(self._transaction)
         first_us = now_us if job.first_us is None else job.first_us
         deadline_us = now_us + self._timeout_us
         flight = _Flight(job, job.exchange, first_us, now_us, deadline_us, alone)

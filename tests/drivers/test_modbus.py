@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minewatch_drivers import modbus
+from minewatch_drivers.exchange import next_transaction
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import (
@@ -104,3 +105,13 @@ def test_bits_are_packed_lowest_first(bits: list[bool]) -> None:
 
     assert modbus.unpack_bits(packed, len(bits)) == tuple(map(int, bits))
     assert packed[0] & 1 == bits[0]
+
+
+def test_transaction_numbers_are_far_apart_and_all_used() -> None:
+    """No number is 0, none returns before all 65 535 were used, and neighbours are never close."""
+    numbers, number = [], 0
+    for _ in range(65_535):
+        numbers.append(number := next_transaction(number))
+    assert len(set(numbers)) == 65_535
+    assert 0 not in numbers
+    assert all(2 < abs(b - a) for a, b in zip(numbers, numbers[1:], strict=False))
