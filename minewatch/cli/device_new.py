@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from minewatch_drivers import device_file
 from minewatch_drivers.commission.survey import QUESTIONS_MAX, Range, Survey, guesses
+from minewatch_drivers.device_fields import REGISTERS_MAX
 from minewatch_drivers.device_model import Table
 from minewatch_drivers.skeleton import Guess, decodings, skeleton
 from rich.console import Console
@@ -19,6 +20,8 @@ from minewatch.cli.reach import lang_option, state_option, texts
 
 FRAMES_MAX = 8
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
+PLACE = (click.Choice([each.value for each in Table]), click.IntRange(0, 65535),
+         click.IntRange(1, REGISTERS_MAX))  # fmt: skip
 
 
 @click.command()
@@ -29,11 +32,14 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
               show_default=True, help="At most so many reads 最多询问次数.")  # fmt: skip
 @click.option("--single", is_flag=True,
               help="Register by register; finds lone ones, misses pairs 逐个寄存器.")  # fmt: skip
+@click.option("--at", "places", nargs=3, multiple=True, metavar="TABLE ADDRESS COUNT", type=PLACE,
+              help="Only here, from 0 as on the wire; may be repeated 只读此处.")  # fmt: skip
 @line_options()
 @state_option
 @lang_option
 def new(
-    name: str, source: tuple[str, str], questions: int, single: bool, timeout_ms: int,
+    name: str, source: tuple[str, str], questions: int, single: bool,
+    places: tuple[tuple[str, int, int], ...], timeout_ms: int,
     listen_s: float | None, foreign: bool, state: Path | None, lang: str | None,
 ) -> None:  # fmt: skip
     """Write NAME.toml here from what a live device lets one read. 从现场设备生成文件."""
@@ -49,10 +55,12 @@ def new(
     if path.exists():
         door.leave("device.exists", exit_codes.IO_ERROR, file=path)
     with opened(door, foreign=foreign, listen_s=listen_s, timeout_ms=timeout_ms) as asker:
-        survey = Survey(asker, unit, lambda *_: None, questions, single)
+        at = [(Table(table), first, count) for table, first, count in places]
+        survey = Survey(asker, unit, lambda *_: None, questions, single, at)
         found = _run(door, survey)
     if not found:
-        door.leave("device.nothing", exit_codes.IO_ERROR, unit=unit)
+        code = "device.mute" if survey.mute else "device.nothing"
+        door.leave(code, exit_codes.IO_ERROR, unit=unit, questions=survey.questions)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text_of(name, found))

@@ -190,3 +190,6 @@ def test_a_device_that_gives_nothing_or_falls_mute_is_said(tcp: Any, slave: Any)
     assert "not complete" in short.output
     mute = run("new", "mute", "--from", url, 9, "--timeout", 30)
     assert mute.exit_code == exit_codes.IO_ERROR
+    assert "does not answer" in mute.output
+    there = run("new", "there", "--from", url, 8, "--at", "holding", 100, 2)
+    assert (there.exit_code, "1 questions" in there.output) == (exit_codes.OK, True)

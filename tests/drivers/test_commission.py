@@ -25,6 +25,7 @@ from minewatch_drivers.commission.scan import (
 )
 from minewatch_drivers.commission.survey import NEAR, Survey
 from minewatch_drivers.commission.words import ORDERS, meanings
+from minewatch_drivers.device_model import Table
 
 from minewatch.model.mine import Bus, Device, Mine, Mode, OutputRole, Reader
 
@@ -144,6 +145,18 @@ def test_a_lone_register_is_found_one_by_one() -> None:
     assert list(Survey(device, 1, _quiet).run()) == []
     (found,) = Survey(device, 1, _quiet, single=True).run()
     assert (found.first, found.words) == (21, (7,))
+
+
+def test_places_from_a_makers_sheet_are_read_and_nothing_else() -> None:
+    """Where `at` says, in as many pieces as the device takes; a neighbour too much costs halves."""
+    device = Device0({(3, a): 1 for a in (200, 201, 202)}, functions=frozenset({3}))
+
+    (found,) = Survey(device, 1, _quiet, at=[(Table.HOLDING, 200, 3)]).run()
+    parts = [each.first for each in Survey(device, 1, _quiet, at=[(Table.HOLDING, 199, 4)]).run()]
+
+    assert (found.first, found.words) == (200, (1, 1, 1))
+    assert parts == [200, 201]
+    assert list(Survey(device, 1, _quiet).run()) == []
 
 
 def _quiet(*_: object) -> None:

@@ -5,7 +5,7 @@ one. Only reads; but an unknown device may do something when a register is read,
 to run it (docs/commissioning.md).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from minewatch_drivers import modbus
@@ -47,7 +47,8 @@ class Range:
 
 @dataclass
 class Survey:
-    """Looks at one unit, register by register with `single`, else by pairs.
+    """Looks at one unit, register by register with `single`, else by pairs; or only `at` places
+    (table, first address, count) that a person has from the maker.
 
     `complete` is False where questions ran out or the device fell mute.
     """
@@ -57,9 +58,15 @@ class Survey:
     tell: Callable[[int, Table], None]
     questions_max: int = QUESTIONS_MAX
     single: bool = False
+    at: Sequence[tuple[Table, int, int]] = ()
     complete: bool = True
     questions: int = 0
     _silent: int = field(default=0, init=False)
+
+    @property
+    def mute(self) -> bool:
+        """Whether the last question got no answer at all."""
+        return self._silent > 0
 
     def run(self) -> Iterator[Range]:
         """Yield what can be read.
@@ -67,6 +74,10 @@ class Survey:
         Raises:
             OSError: the port or the daemon is gone.
         """
+        for place in self.at:
+            yield from self._whole(*place)
+        if self.at:
+            return
         for table in (Table.HOLDING, Table.INPUT, Table.COIL, Table.DISCRETE):
             parts: list[tuple[int, int]] = []
             try:
