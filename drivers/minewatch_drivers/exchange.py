@@ -195,7 +195,7 @@ class TcpEnvelope:
     asked_by_another = 0
     """No other master is heard here."""
 
-    questions_heard = 0
+    questions_heard = answers_heard = 0
 
     @property
     def missing(self) -> int:
@@ -207,7 +207,8 @@ class RtuEnvelope:
     """Modbus RTU: unit, function, size and CRC find the answer, also behind noise.
 
     `asked_by_another` is the unit that another master has asked while its answer is still to come,
-    whatever noise came meanwhile, 0 for none; `questions_heard` counts such questions.
+    whatever noise came meanwhile, 0 for none; `questions_heard` counts such questions and
+    `answers_heard` their answers. Who asks a unit again before it has answered may get two.
     """
 
     soiled = False
@@ -215,8 +216,8 @@ class RtuEnvelope:
     def __init__(self) -> None:
         self.violations = 0
         self.asked_by_another = 0
-        self.questions_heard = 0
-        self._asked_at = 0
+        self.questions_heard = self.answers_heard = 0
+        self._owed = self._asked_function = self._looked_at = 0
         self._overheard = 0
         self._buffer = bytearray()
         self._exchange: Exchange | None = None
@@ -287,14 +288,31 @@ class RtuEnvelope:
     def _overhear(self, end: int) -> None:
         """Follow what others say, from the last look up to `end`."""
         buffer = self._buffer
-        if self.asked_by_another and _is_answered(buffer, self._asked_at):
-            self.asked_by_another, self._overheard = 0, end
+        self._hear_answers()
         for at in range(self._overheard, end - 7):
-            if 1 <= buffer[at + 1] <= 6 and _cut(buffer, at, 8):
-                self._asked_at = at
-                self.asked_by_another = 0 if _is_answered(buffer, at) else buffer[at]
+            if at >= self._overheard and 1 <= buffer[at + 1] <= 6 and _cut(buffer, at, 8):
+                unit, function = buffer[at], buffer[at + 1]
+                if (unit, function) != (self.asked_by_another, self._asked_function):
+                    self._owed, self._looked_at = 0, at + 8
+                self.asked_by_another, self._asked_function = unit, function
+                self._owed += 1
                 self.questions_heard += 1
+                self._hear_answers()
         self._overheard = max(self._overheard, end - 7)
+
+    def _hear_answers(self) -> None:
+        """Strike off what has been answered of what another master has asked."""
+        while self.asked_by_another:
+            unit, function = self.asked_by_another, self._asked_function
+            end = _answer_end(self._buffer, unit, function, self._looked_at)
+            if not end:
+                return
+            self._looked_at = end
+            self._overheard = max(self._overheard, end)
+            self.answers_heard += 1
+            self._owed -= 1
+            if not self._owed:
+                self.asked_by_another = 0
 
     @property
     def missing(self) -> int:
@@ -324,17 +342,16 @@ def _of_another(buffer: bytearray, at: int, exchange: Exchange) -> bool:
     return False
 
 
-def _is_answered(buffer: bytearray, asked_at: int) -> bool:
-    """Return whether a whole answer to the question at `asked_at` has followed, noise or not."""
-    unit, function = buffer[asked_at], buffer[asked_at + 1]
-    at = buffer.find(unit, asked_at + 8)
+def _answer_end(buffer: bytearray, unit: int, function: int, start: int) -> int:
+    """Return where the first whole answer of a unit behind `start` ends, 0 where there is none."""
+    at = buffer.find(unit, start)
     while 0 <= at <= len(buffer) - 5:
         said = buffer[at + 1]
         size = 5 if said > 0x80 else 8 if function > 4 else 5 + buffer[at + 2]
         if said & 0x7F == function and _cut(buffer, at, size):
-            return True
+            return at + size
         at = buffer.find(unit, at + 1)
-    return False
+    return 0
 
 
 def _cut(buffer: bytearray, at: int, size: int) -> bytes:

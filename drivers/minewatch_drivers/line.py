@@ -59,9 +59,9 @@ class Line(Desk):
     """The machine of one bus. `writes=False` constructs no way to write an output at all."""
 
     __slots__ = (
-        "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us", "_envelope",
-        "_first_us", "_foreign", "_foreign_us", "_heard", "_job", "_last_byte_us", "_late_us",
-        "_mute", "_opened_us", "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu",
+        "_answers", "_asked", "_asked_before", "_byte_us", "_connected", "_deadline_us",
+        "_envelope", "_first_us", "_foreign", "_foreign_us", "_heard", "_job", "_last_byte_us",
+        "_late_us", "_mute", "_opened_us", "_paced", "_quiet_us", "_reconnect", "_reopens", "_rtu",
         "_silence_us", "_start_us", "_timeout_us", "_unanswered", "_worst",
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ class Line(Desk):
         self._first_us = self._start_us = self._deadline_us = 0
         self._last_byte_us = self._quiet_us = self._foreign_us = self._opened_us = self._mute = 0
         self._worst = WorstReply()
-        self._heard = 0
+        self._heard = self._answers = 0
         self._unanswered = False
         self._connected = False
         self._reconnect = ""
@@ -301,14 +301,14 @@ class Line(Desk):
         heard, self._heard = self._heard, self._envelope.questions_heard
         if unit and heard == self._heard:
             return  # noise behind the question: nothing has changed
-        before, self._foreign = self._foreign, None
+        answered, self._answers = self._answers, self._envelope.answers_heard
         self._foreign_us = now_us + self._timeout_us if unit else 0
-        if before is not None:
-            state, hold_us = before
+        state, hold_us = self._foreign or (None, 0)
+        if state is not None and answered != self._answers:
             state.hold_us = max(hold_us, self._quiet_us)
-        asked = self._schedule.state_of(unit)
+        self._foreign, asked = None, self._schedule.state_of(unit)
         if asked is not None:
-            self._foreign = (asked, asked.hold_us)
+            self._foreign = (asked, hold_us if asked is state else asked.hold_us)
             asked.hold_us = max(asked.hold_us, now_us + self._late_us)
 
     def _broken(self, why: str, now_us: int) -> None:

@@ -261,6 +261,21 @@ def test_anothers_question_during_ours_is_remembered_when_ours_fails(kit: Simple
     assert line.take().samples == ()
 
 
+def test_who_asks_again_before_the_answer_gets_two(kit: SimpleNamespace) -> None:
+    """Where another master asks a slow unit twice, its second answer is not taken for ours."""
+    line, now_us, question = ask(kit)
+    line.feed(answer_to(question, 5), now_us + 20_000)
+    heard_us = now_us + 60_000
+    for n, address in enumerate((300, 301)):
+        foreign = modbus.rtu_frame(1, modbus.read_pdu(4, address, question[5]))
+        line.feed(foreign, heard_us + n * 100_000)
+    line.feed(answer_to(question, 9998), heard_us + 130_000)
+    assert line.poll(heard_us + 180_000).send is None
+    line.feed(answer_to(question, 9999), heard_us + 190_000)
+    assert {r.value for s in line.take().samples for r in s.readings} <= {5, None}
+    assert line.poll(heard_us + 240_000).send is not None
+
+
 @pytest.mark.parametrize("words", [0, 30])
 def test_a_second_masters_words_are_no_late_answers(kit: SimpleNamespace, words: int) -> None:
     """Foreign frames on a line that waits for nothing do not lengthen the silence of a failure."""
