@@ -1,13 +1,13 @@
 """The relay side of a line: wanted levels become writes, refreshes, heartbeats and read-backs.
 
 A level that changed is written at once; all levels and the relay's heartbeat are repeated at a
-quarter of its watchdog time; the coils are read back after every write and with every scan.
-Without a fresh wanted table nothing is written: then the relay's own watchdog acts.
+quarter of its watchdog time; the coils are read back after every change, before every repetition
+and with every scan. Without a fresh wanted table nothing is written: then the relay's own watchdog acts.
 """
 
 from collections.abc import Mapping, Sequence
 
-from minewatch.model.image import ReadBack
+from minewatch.model.image import Notice, ReadBack
 from minewatch.model.mine import Device, Output
 from minewatch_drivers import modbus
 from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, AtLoss, DeviceModel, Table
@@ -17,18 +17,29 @@ from minewatch_drivers.plan import read_exchange
 
 REFRESH_DEFAULT_US = 1_000_000
 RETRY_US = 250_000
+LOOKED_US = 100_000
+"""A refresh follows a read-back within this time, so that it shows what it is about to undo."""
+
 NEVER_US = 1 << 62
 
 Levels = Mapping[str, bool]
 
 
 class _Run:
-    """Consecutive coils that we own, in coil order."""
+    """Consecutive coils that we own, in coil order.
+
+    `confirmed` are the levels that a read-back has shown since they were written, `changed` the
+    outputs that somebody else, or the module itself, has changed since. `looked_us` is when the
+    coils were asked last: a refresh looks first, lest it wipe out what it should show.
+    """
 
     def __init__(self, first: int, outputs: tuple[str, ...]) -> None:
         self.first = first
         self.outputs = outputs
         self.written: tuple[bool, ...] | None = None
+        self.confirmed: tuple[bool, ...] | None = None
+        self.changed: set[str] = set()
+        self.looked_us = 0
         self.refresh_us = 0
         self.check_us = 0
         self.misses = 0
@@ -98,7 +109,7 @@ class Bank:
         if self._feed_us != NEVER_US:
             self._feed_us = now_us
         for run in self._runs:
-            run.written = None
+            run.written = run.confirmed = None
             run.check_us = run.refresh_us = now_us
 
     def next_task(self, now_us: int, wanted: Levels | None) -> _Task | None:
@@ -141,9 +152,10 @@ class Bank:
         if run is None:
             self._feed_us = first_us + self.refresh_us
         else:
+            known = task.levels == run.confirmed
             run.written = task.levels
             run.refresh_us = first_us + self.refresh_us
-            run.check_us = 0
+            run.check_us = first_us + self._scan_us if known else 0
 
     def unanswered(self, task: _Task, now_us: int, first_us: int) -> None:
         """Nothing came: try again at once, then more and more seldom."""
@@ -161,6 +173,7 @@ class Bank:
 
     def _missed(self, run: _Run, now_us: int, first_us: int) -> None:
         """The coils were not read: once more at once, then they are unknown."""
+        run.looked_us = now_us
         run.check_us = now_us + _wait_us(self._scan_us, run.misses)
         run.misses += 1
         if run.misses > 1:
@@ -178,6 +191,8 @@ class Bank:
             return self._feed()
         for run in self._runs:
             if now_us >= run.refresh_us:
+                if run.confirmed is not None and now_us - run.looked_us > LOOKED_US:
+                    return self._read(run)
                 return self._write(run, _levels(run, wanted), whole=True)
         return None
 
@@ -201,10 +216,27 @@ class Bank:
         for output, bit in zip(run.outputs, bits, strict=True):
             self._outbox.read_backs.append(ReadBack(output, bool(bit), first_us // 1000))
         run.misses = 0
+        run.looked_us = now_us
         run.check_us = now_us + self._scan_us
-        if run.written is not None and bits != tuple(map(int, run.written)):
-            run.written = None
+        if run.written is None:
+            return
+        if bits == tuple(map(int, run.written)):
+            run.confirmed = run.written
+            self._say_changed(run, set())
+            return
+        if run.written == run.confirmed:
+            pairs = zip(run.outputs, bits, run.written, strict=True)
+            self._say_changed(run, {output for output, bit, level in pairs if bit != level})
+        else:
             self._retry_us = now_us + RETRY_US
+        run.written = run.confirmed = None
+
+    def _say_changed(self, run: _Run, changed: set[str]) -> None:
+        """Say once which coils no longer stand as they were written and seen, and once the end."""
+        for output in sorted(changed ^ run.changed):
+            kind = "device_fault" if output in changed else "device_restored"
+            self._outbox.notices.append(Notice(kind, output, {"code": "coil_changed"}))
+        run.changed = changed
 
     def _unknown(self, run: _Run, first_us: int) -> None:
         for output in run.outputs:

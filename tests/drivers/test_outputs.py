@@ -67,6 +67,28 @@ def test_a_change_goes_before_every_read_that_is_due(kit: SimpleNamespace) -> No
     assert virtual.slave.coils[2] == 1
 
 
+def test_a_coil_that_somebody_else_changed_is_said_once_and_put_right(
+    kit: SimpleNamespace,
+) -> None:
+    """A foreign write is told at the read-back that shows it, undone, and told as over, once."""
+    virtual = bench(kit, relay_mine(kit))
+    virtual.on_turn = lambda now_us: virtual.line.want(ALL_ON, now_us)
+    virtual.run(10_000_000)
+    assert virtual.notices == []
+    for _ in range(40):
+        virtual.slave.coils[2] = 0
+        virtual.run(virtual.now_us + 3_000_000)
+        if virtual.notices:
+            break
+
+    told = [(each.kind, each.subject, each.data["code"]) for each in virtual.notices]
+    assert told == [
+        ("device_fault", "siren", "coil_changed"),
+        ("device_restored", "siren", "coil_changed"),
+    ]
+    assert virtual.slave.coils[2] == 1
+
+
 def test_levels_and_heartbeat_repeat_within_a_third_of_the_watchdog_time(
     kit: SimpleNamespace,
 ) -> None:
