@@ -2,7 +2,8 @@
 
 A level that changed is written at once; all levels and the relay's heartbeat are repeated at a
 quarter of its watchdog time; the coils are read back after every change, before every repetition
-and with every scan. Without a fresh wanted table nothing is written: then the relay's own watchdog acts.
+and with every scan. Without a fresh wanted table nothing is written: then the relay's own
+watchdog acts.
 """
 
 from collections.abc import Mapping, Sequence
