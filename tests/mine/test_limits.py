@@ -16,7 +16,12 @@ from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Limits
 
 RULES = load_rules()
-PLACES = [place for place in RULES.places.values() if not UNITS[place.kinds[0]].switch]
+PLACES = [
+    place
+    for place in RULES.places.values()
+    if not UNITS[place.kinds[0]].switch and place.id != "certified"
+]
+"""Places that may have limits of ours; the certified system's are refused in check_certified."""
 
 
 def _resolve(place_id: str, own: dict[str, Decimal]) -> tuple[Limits, bool]:
