@@ -3,6 +3,7 @@
 A relay must be able to do at loss of heartbeat what the role of its output needs (practice 7).
 """
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from minewatch_drivers.address import parse_address
@@ -23,6 +24,9 @@ from minewatch.model.kind import UNITS
 from minewatch.model.mine import Bus
 
 SERIAL_UNIT_MAX = 247
+
+BARE_PORT = re.compile(r"/dev/tty(USB|ACM)\d+$")
+"""A name that the kernel gives by the order of plugging in; it may be another bus tomorrow."""
 
 WATCHDOG_SHARE = 3
 """A failure of a line may keep its relays waiting for a third of their watchdog's time."""
@@ -59,6 +63,8 @@ def _buses(shaped: Shaped, faults: Faults) -> None:
         other = seen.setdefault(address, row.table.id)
         if other != row.table.id:
             faults.add(row.where, "url", "duplicate_url", other=other, got=address)
+        if BARE_PORT.match(address):
+            faults.warn(row.where, "url", "bare_port", got=address)
 
 
 def _address(url: str) -> str | None:

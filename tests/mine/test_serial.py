@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-LINE = '\n[[bus]]\nid = "vendor"\nurl = "serial:///dev/ttyUSB7?baud=9600&parity=N"\n'
+from minewatch.mine import Severity
+
+LINE = '\n[[bus]]\nid = "vendor"\nurl = "serial:///dev/serial/by-id/adapter-7?baud=9600&parity=N"\n'
 
 
 def device(name: str, model: str, bus: str = "vendor", unit: int = 1) -> str:
@@ -58,3 +60,14 @@ def test_no_mouth_rests_on_a_reader_that_dies_unseen(spoiled: Any) -> None:
         'device = "card"\nzone = "mouth"\nouter = "surface"\nmouth = true',
     )
     assert "silent_mouth_reader" in {code for code, _, _ in spoiled.faults()}
+
+
+def test_a_port_named_by_the_order_of_plugging_in_is_warned_of(spoiled: Any) -> None:
+    """A bare adapter name loads, with a warning that it may be another line tomorrow."""
+    spoiled.append("buses.toml", LINE.replace("serial/by-id/adapter-7", "ttyUSB7"))
+    spoiled.append("devices.toml", device("clock", "nmea-receiver"))
+    loaded = spoiled.load()
+    assert loaded.mine is not None
+    assert [(each.code, each.severity) for each in loaded.faults] == [
+        ("bare_port", Severity.WARNING)
+    ]
