@@ -5,6 +5,7 @@ wires a tool listens before it first speaks, 10 s on a bus that no configuration
 where another master speaks it does not speak at all (practice 32).
 """
 
+import errno
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -41,6 +42,12 @@ NOT_PERMITTED = frozenset(
 )
 """Refusals by rule, not by the device: exit code 77."""
 
+CLOSED = {
+    errno.EAGAIN: "bus.in_use", errno.EBUSY: "bus.in_use", errno.EACCES: "bus.no_access",
+    errno.ENOENT: "bus.no_port",
+}  # fmt: skip
+"""Why a serial port does not open, where the system says it."""
+
 
 @dataclass(frozen=True)
 class Door:
@@ -65,8 +72,16 @@ class Door:
 
     def failed(self, error: AskError) -> NoReturn:
         """Leave with what a question came to."""
-        code = exit_codes.NOT_PERMITTED if error.code in NOT_PERMITTED else exit_codes.IO_ERROR
-        self.leave("bus.failed", code, why=self.told(error))
+        if error.code in NOT_PERMITTED:
+            self.leave("bus.not_permitted", exit_codes.NOT_PERMITTED, why=self.told(error))
+        text = "bus.refused" if error.refused else "bus.failed"
+        self.leave(text, exit_codes.IO_ERROR, why=self.told(error))
+
+    def closed(self, error: OSError) -> NoReturn:
+        """Leave where the port or the address cannot be opened."""
+        code = CLOSED.get(error.errno or 0) if self.address.path else None
+        self.leave(code or "bus.cannot_open", exit_codes.IO_ERROR, url=self.url, why=error,
+                   path=self.address.path)  # fmt: skip
 
 
 def error_text(say: Catalogue, code: str) -> str:
@@ -131,9 +146,9 @@ def opened(
     except ConnectionError as error:
         if door.running:
             door.leave("bus.daemon_gone", exit_codes.UNREACHABLE, why=error)
-        door.leave("bus.cannot_open", exit_codes.IO_ERROR, url=door.url, why=error)
+        door.closed(error)
     except OSError as error:
-        door.leave("bus.cannot_open", exit_codes.IO_ERROR, url=door.url, why=error)
+        door.closed(error)
 
 
 def listen_first(door: Door, wire: Wire, *, foreign: bool, listen_s: float | None) -> None:

@@ -63,7 +63,7 @@ def monitor(
         except ConnectionError as error:
             door.leave("bus.daemon_gone", exit_codes.UNREACHABLE, why=error)
         except OSError as error:
-            door.leave("bus.cannot_open", exit_codes.IO_ERROR, url=url, why=error)
+            door.closed(error)
     if not as_json:
         Console().print(_tally_grid(tally, door.say))
 

@@ -32,7 +32,7 @@ from minewatch.cli.device_load import load_model
 from minewatch.cli.reach import json_option, lang_option, state_option, texts
 from minewatch.text import Catalogue
 
-BAUDS = "9600,4800,19200,2400,115200"
+BAUDS = (9600, 4800, 19200, 2400, 115200)
 UNITS = "1-247"
 FITS_SHOWN = 3
 TIMEOUT_MS = 150
@@ -42,8 +42,8 @@ TIMEOUT_MS = 150
 @click.command()
 @click.argument("url")
 @click.option("--units", default=UNITS, show_default=True, help="As 1-32,100 站号.")
-@click.option("--bauds", default=BAUDS, show_default=True, help="Speeds to try 波特率.")
-@click.option("--parity", default="N,E,O", show_default=True, help="Parities to try 校验.")
+@click.option("--bauds", help="Speeds to try 波特率; else the url's, 9600,4800,19200,2400,115200.")
+@click.option("--parity", help="Parities to try 校验; else the url's, then N,E,O.")
 @click.option("--models", help="Device files to try; all by default 设备文件.")
 @click.option("--slow", is_flag=True, help="Through the daemon that polls it 经守护进程慢扫.")
 @click.option("--thorough", is_flag=True, help="Ask for inputs and coils too 多种询问.")
@@ -52,16 +52,17 @@ TIMEOUT_MS = 150
 @lang_option
 @json_option
 def scan(
-    url: str, units: str, bauds: str, parity: str, models: str | None, slow: bool,
+    url: str, units: str, bauds: str | None, parity: str | None, models: str | None, slow: bool,
     thorough: bool, timeout_ms: int, listen_s: float | None, foreign: bool,
     state: Path | None, lang: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Find who is on a bus; only harmless reads. Ctrl-C shows what was found. 扫描总线."""
     door = door_of(texts(lang), url, state)
     asked = _numbers(units, 1, 247, "--units")
-    settings = scanning.settings_of(
-        door.address, _numbers(bauds, 300, 4_000_000, "--bauds"), _parities(parity)
-    )
+    own = door.address
+    speeds = _numbers(bauds, 300, 4_000_000, "--bauds") if bauds else (own.baud, *BAUDS)
+    parities = _parities(parity) if parity else (own.parity, *PARITIES)
+    settings = scanning.settings_of(own, dict.fromkeys(speeds), dict.fromkeys(parities))
     if door.running:
         if not slow:
             door.leave("bus.scan_disturbs", exit_codes.NOT_PERMITTED)
@@ -90,7 +91,7 @@ def scan(
     except KeyboardInterrupt:
         whole = False
     except OSError as error:
-        door.leave("bus.cannot_open", exit_codes.IO_ERROR, url=url, why=error)
+        door.closed(error)
     _print(door, found, left, whole=whole, as_json=as_json)
     sys.exit(exit_codes.OK if found else exit_codes.CHECK_FAILED)
 

@@ -151,13 +151,18 @@ def _print_frames(
         what = say.say("device.example")
         row = (str(each.number), what, each.expected or "—", each.found or "—")
         grid.add_row(*row, style="" if each.expected == each.found else "red")
+    shown: dict[tuple[str, str], dict[str, str]] = {}
     for row in _frame_rows(model, say):
+        shown[row[:2]] = {"expected": row[2], "found": row[3]}
         grid.add_row(*row, style="" if row[2] == row[3] else "red")
     if grid.row_count:
         console.print(grid)
     for problem in problems:
         key = f"device_problem.{problem.code}"
-        words = say.say(key, frame=problem.frame, **problem.fields)
+        fields = dict(problem.fields)
+        if problem.code == "meaning":  # in the unit of the signal, as in the table
+            fields |= shown.get((str(problem.frame), str(fields["signal"])), {})
+        words = say.say(key, frame=problem.frame, **fields)
         console.print(f"✗ {words}", style="red", markup=False)
     count = len(problems) + sum(each.expected != each.found for each in told)
     if count:

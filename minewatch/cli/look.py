@@ -179,7 +179,7 @@ def _count_text(part: Mapping[str, Any]) -> str:
 def _alarm_table(frame: Frame, say: Catalogue, mine: Mine | None) -> Table:
     table = Table(title=say.say("look.alarms"))
     for key in ("id", "alarm", "source", "value", "limit", "state", "raised", "closed"):
-        table.add_column(say.say(f"look.{key}"))
+        table.add_column(say.say(f"look.{key}"), no_wrap=key in ("id", "raised"), overflow="fold")
     items = sorted(
         frame.section("alarms").items(),
         key=lambda item: (not item[1].get("active"), item[1]["priority"], -item[1]["raised_ms"]),

@@ -18,7 +18,7 @@ def lines_table(buses: Mapping[str, Mapping[str, Any]], say: Catalogue) -> Table
     """Return `health.buses` of a frame as a table; lines in trouble come first."""
     table = Table(title=say.say("look.buses"))
     for column in COLUMNS:
-        table.add_column(say.say(f"look.{column}"))
+        table.add_column(say.say(f"look.{column}"), no_wrap=column == "line", overflow="fold")
     ordered = sorted(buses.items(), key=lambda item: (not _troubled(item[1]), item[0]))
     for bus, health in ordered[:LINES_SHOWN_MAX]:
         for row, style in _rows(bus, health, say):

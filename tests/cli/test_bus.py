@@ -95,11 +95,11 @@ def test_what_cannot_be_read_is_said(
 
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:1", "rtu:///nowhere/at/all"])
 def test_a_bus_that_cannot_be_opened_is_an_io_error(url: str) -> None:
-    """No port, no answer: 74 with the url."""
+    """No port, no answer: 74 with the url, or the port that is not there."""
     ended = run("read", url, 1, "holding", 0, 1, *LISTEN)
 
     assert ended.exit_code == exit_codes.IO_ERROR
-    assert url in ended.output
+    assert url.removeprefix("rtu://") in ended.output
 
 
 def test_where_another_master_speaks_nothing_is_sent(pty: Any, slave: Any, talk: Any) -> None:

@@ -79,7 +79,7 @@ def test_a_wrong_expectation_is_named(tmp_path: Path) -> None:
     ended = run("test", "mine.toml")
 
     assert ended.exit_code == exit_codes.CHECK_FAILED
-    assert "must be 103 good but is 102 good" in " ".join(ended.output.split())
+    assert "must be 1.03 normal but is 1.02 normal" in " ".join(ended.output.split())
 
 
 def test_a_wrong_example_of_a_vendor_protocol_is_named(tmp_path: Path) -> None:

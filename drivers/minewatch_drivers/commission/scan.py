@@ -7,7 +7,7 @@ one setting the others are not tried: a bus has one speed.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -67,7 +67,7 @@ Opener = Callable[[Address], AbstractContextManager[Asker]]
 
 
 def settings_of(
-    address: Address, bauds: Sequence[int], parities: Sequence[str]
+    address: Address, bauds: Iterable[int], parities: Iterable[str]
 ) -> tuple[Address, ...]:
     """Return the settings to try; the url's own alone where no speed can be set from here."""
     if not address.path:
