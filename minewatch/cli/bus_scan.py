@@ -61,7 +61,8 @@ def scan(
     asked = _numbers(units, 1, 247, "--units")
     own = door.address
     speeds = _numbers(bauds, 300, 4_000_000, "--bauds") if bauds else (own.baud, *BAUDS)
-    parities = _parities(parity) if parity else (own.parity, *PARITIES)
+    named = (own.parity,) if "parity=" in url else ()
+    parities = _parities(parity) if parity else (*named, *PARITIES)
     settings = scanning.settings_of(own, dict.fromkeys(speeds), dict.fromkeys(parities))
     if door.running:
         if not slow:

@@ -183,6 +183,18 @@ def test_a_scan_finds_units_and_speed(pty: Any, slave: Any) -> None:
     assert all(pdu[0] in modbus.READS for _, pdu in made.asked)
 
 
+def test_the_speed_of_the_url_is_tried_first(pty: Any, slave: Any) -> None:
+    """An engineer who names speed and parity finds the unit there, no other speed is tried."""
+    port = pty(slave({3: dict(HEAD)}), 2400)
+
+    url = f"{port.url.partition('?')[0]}?baud=2400&parity=O"
+    ended = run("scan", url, "--units", "3", "--json", *LISTEN)
+
+    body = json.loads(ended.stdout)
+    assert [(each["baud"], each["parity"]) for each in body["units"]] == [(2400, "O")]
+    assert body["noise"] == []
+
+
 def test_one_device_that_answers_for_every_unit_is_seen(tcp: Any, slave: Any) -> None:
     """A direct TCP device does not look at the unit: said after eight, not asked 247 times."""
     made = slave({1: {(3, 0): 1}}, every_unit=True)
