@@ -66,7 +66,8 @@ def words_report(first: int, words: Sequence[int], *, bits: bool) -> list[dict[s
 def look_grid(seen: Look, say: Catalogue) -> Grid:
     """Return the signals of a device with value, quality and raw words."""
     caption = {True: "bus.identity_right", False: "bus.identity_wrong", None: ""}[seen.identity]
-    grid = Grid(caption=say.say(caption) if caption else None)
+    style = "bold red" if seen.identity is False else ""
+    grid = Grid(caption=say.say(caption) if caption else None, caption_style=style)
     for key in ("signal", "value", "quality", "raw"):
         grid.add_column(say.say(f"bus.{key}"))
     for each in seen.shown:

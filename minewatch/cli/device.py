@@ -92,6 +92,7 @@ def test(
     problems = device_check.check(model)
     told = tuple(examples(model.serial)) if model.serial is not None else ()
     wrong = [each for each in told if each.expected != each.found]
+    foreigner = False
     report: dict[str, object] = {"model": model.name, "problems": [
         *({"code": each.code, "frame": each.frame, **each.fields} for each in problems),
         *({"code": "example", "frame": each.number, "expected": each.expected,
@@ -105,14 +106,14 @@ def test(
         door = door_of(say, on[0], state)
         with opened(door, foreign=foreign, listen_s=listen_s, timeout_ms=timeout_ms) as asker:
             seen = look(asker, int(on[1]), model)
+        foreigner = seen.identity is False
         report["live"] = look_report(seen)
         if not as_json:
             Console().print(look_grid(seen, say))
         if seen.shown and all(each.error for each in seen.shown):
             _finish(report, exit_codes.IO_ERROR, as_json=as_json)
-    _finish(
-        report, exit_codes.CHECK_FAILED if problems or wrong else exit_codes.OK, as_json=as_json
-    )
+    failed = bool(problems or wrong or foreigner)
+    _finish(report, exit_codes.CHECK_FAILED if failed else exit_codes.OK, as_json=as_json)
 
 
 def _finish(report: dict[str, object], code: int, *, as_json: bool) -> None:

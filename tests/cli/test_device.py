@@ -96,6 +96,16 @@ def test_a_wrong_example_of_a_vendor_protocol_is_named(tmp_path: Path) -> None:
     assert (problem["code"], problem["found"]) == ("example", "13005D1DA5")
 
 
+def test_a_live_device_with_another_identity_fails(tcp: Any, slave: Any) -> None:
+    """Its values look right, but the line would believe none of them: 1, and said."""
+    url = tcp(slave({7: {(4, 0): 0x1234, (4, 1): 7, (4, 2): 0, (4, 3): 44}}))
+
+    ended = run("test", "methane-head-generic", "--on", url, 7)
+
+    assert ended.exit_code == exit_codes.CHECK_FAILED
+    assert "is not this device's" in " ".join(ended.output.split())
+
+
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
