@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 from minewatch_drivers.commission.ask import AskError
@@ -51,7 +51,7 @@ def monitor(
         capture = None
         try:
             if pcap is not None:
-                file = stack.enter_context(pcap.open("xb"))
+                file = stack.enter_context(_created(door, pcap))
                 capture = Capture(file, serial=door.address.serial)
             _follow(door, _pieces(door, stack, seconds), tally, capture, as_json=as_json)
         except KeyboardInterrupt:
@@ -64,8 +64,22 @@ def monitor(
             door.leave("bus.daemon_gone", exit_codes.UNREACHABLE, why=error)
         except OSError as error:
             door.closed(error)
-    if not as_json:
+    if as_json:
+        return
+    if tally.units or tally.noise:
         Console().print(_tally_grid(tally, door.say))
+    else:
+        click.echo(door.say.say("bus.silence"))
+
+
+def _created(door: Door, pcap: Path) -> BinaryIO:
+    """Return a new file for the frames; leave with 74 where it is there or cannot be."""
+    try:
+        return pcap.open("xb")
+    except FileExistsError:
+        door.leave("device.exists", exit_codes.IO_ERROR, file=pcap)
+    except OSError as error:
+        door.leave("bus.cannot_open", exit_codes.IO_ERROR, url=pcap, why=error.strerror)
 
 
 def _pieces(door: Door, stack: ExitStack, seconds: float | None) -> Iterator[Traffic | None]:

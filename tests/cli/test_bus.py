@@ -308,6 +308,22 @@ def test_a_monitor_listens_and_never_sends(pty: Any, slave: Any, talk: Any, tmp_
     assert words[0] in file.read_bytes()
 
 
+def test_a_silent_wire_and_a_capture_that_is_there_are_said(
+    pty: Any, slave: Any, tmp_path: Path
+) -> None:
+    """Silence is a sentence, not an empty table; no capture is overwritten, whose path is named."""
+    port = pty(slave({}), 9600)
+    there = tmp_path / "there.pcap"
+    there.write_bytes(b"mine")
+
+    assert "nothing was heard" in run("monitor", port.url, "--seconds", 0.3).output
+    for file in (there, tmp_path / "no" / "wire.pcap"):
+        ended = run("monitor", port.url, "--seconds", 0.3, "--pcap", file)
+        assert ended.exit_code == exit_codes.IO_ERROR
+        assert file.name in "".join(ended.output.split())
+    assert there.read_bytes() == b"mine"
+
+
 def test_nobody_can_listen_to_tcp(tcp: Callable[[Any], str], slave: Any) -> None:
     """Without the daemon that owns it there is nothing to hear on TCP: 69, and what to do."""
     ended = run("monitor", tcp(slave({})))
