@@ -1,5 +1,6 @@
 """The command line: one small module per family of verbs, loaded only when its verb is called."""
 
+import difflib
 import importlib
 
 import click
@@ -30,9 +31,12 @@ class Verbs(click.Group):
         """Return the verbs in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the verb's command, or None for a verb that does not exist."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb's command, or None for a verb that does not exist or is close to none."""
         if cmd_name not in VERBS:
+            close = difflib.get_close_matches(cmd_name, VERBS, 1)
+            if close and not ctx.resilient_parsing:
+                ctx.fail(f"No such command {cmd_name!r}. Did you mean {close[0]!r}?")
             return None
         module, _, attribute = VERBS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
