@@ -14,6 +14,10 @@ ORIGIN = "minewatch/v1/220181/220181004688"
 POINT = "KJ_12301_T1"
 
 
+def _ours(house: Any) -> Any:
+    return house.frame().section("points")["12301_T1"]
+
+
 def _point(house: Any) -> dict[str, Any]:
     shown: dict[str, Any] = house.frame().section("points")[POINT]
     return shown
@@ -26,6 +30,7 @@ def test_the_files_reach_the_frame_of_a_house_in_monitor(
     house.start_simulator("normal-shift")
     house.start(mode="monitor")
     waiting(lambda: _point(house)["quality"] == "GOOD", 45, "the first file is read")
+    waiting(lambda: _ours(house)["quality"] == "GOOD", 20, "our own head is read")
     frame = house.frame()
     ours = frame.section("points")["12301_T1"]["value"]
     assert abs(_point(house)["value"] - ours) <= 20
