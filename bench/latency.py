@@ -20,7 +20,7 @@ from typing import Any
 
 from common.generated import TRIP_PCT, write_rtu_mine, write_tcp_mine
 from common.house import House, wait_for
-from minewatch_drivers.budget import predict
+from minewatch_drivers.forecast.budget import predict
 
 from minewatch.mine import load
 from minewatch.record.ledger import Ledger

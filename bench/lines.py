@@ -28,11 +28,12 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.jobs import Job
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import DeviceModel
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.runners.runners import open_runner
+from minewatch_drivers.tasks.jobs import Job
+from minewatch_drivers.wire import modbus
 from pymodbus.client import AsyncModbusTcpClient
 
 from minewatch.model.kind import Kind

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.runners.runners import open_runner
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Mode, Point

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 
 STATIONS = 200
 REGISTERS = 100

@@ -10,16 +10,16 @@ from collections.abc import Collection, Mapping
 from typing import Protocol, runtime_checkable
 
 from minewatch.model.mine import Bus, Mine
-from minewatch_drivers import device_file
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.files_line import FilesLine
-from minewatch_drivers.gsm_line import GsmLine
-from minewatch_drivers.jobs import Taken
-from minewatch_drivers.line import Line, LineStatus, Turn
-from minewatch_drivers.pipeline import PipelinedLine, questions_at_once
-from minewatch_drivers.rhythm import LineRhythm
-from minewatch_drivers.serial_line import SerialLine
-from minewatch_drivers.serial_model import Says
+from minewatch_drivers.certified.files_line import FilesLine
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.serial_model import Says
+from minewatch_drivers.modbus_line.line import Line, LineStatus, Turn
+from minewatch_drivers.modbus_line.pipeline import PipelinedLine, questions_at_once
+from minewatch_drivers.pace.rhythm import LineRhythm
+from minewatch_drivers.tasks.jobs import Taken
+from minewatch_drivers.vendor.gsm_line import GsmLine
+from minewatch_drivers.vendor.serial_line import SerialLine
 
 
 class AnyLine(Protocol):

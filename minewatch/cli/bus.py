@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from minewatch_drivers import modbus
 from minewatch_drivers.commission.ask import Asker, AskError, read_block
 from minewatch_drivers.commission.live import look
 from minewatch_drivers.commission.permit import refusal, refusal_of_model
-from minewatch_drivers.device_model import DeviceModel, Table
+from minewatch_drivers.device_files.device_model import DeviceModel, Table
+from minewatch_drivers.wire import modbus
 from rich.console import Console
 
 from minewatch.cli import exit_codes

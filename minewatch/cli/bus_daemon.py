@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from minewatch_drivers.commission.ask import AskError
-from minewatch_drivers.inquiry import Traffic
+from minewatch_drivers.modbus_line.inquiry import Traffic
 
 ANSWER_LIMIT_S = 25.0
 """The controller answers in 20 s at the latest, with a code if with nothing else."""

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
-from minewatch_drivers import device_file
 from minewatch_drivers.address import Address, parse_address
 from minewatch_drivers.commission.ask import Asker, AskError
 from minewatch_drivers.commission.frames import Heard, RtuWatcher
 from minewatch_drivers.commission.permit import refusal
 from minewatch_drivers.commission.wire import Wire
-from minewatch_drivers.inquiry import Traffic
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.inquiry import Traffic
 
 from minewatch.cli import exit_codes
 from minewatch.cli.bus_daemon import DaemonAsker, answers

@@ -16,7 +16,7 @@ from minewatch_drivers.commission.ask import AskError
 from minewatch_drivers.commission.capture import Capture
 from minewatch_drivers.commission.frames import Heard, RtuWatcher, Tally, TcpWatcher
 from minewatch_drivers.commission.wire import Wire
-from minewatch_drivers.inquiry import Traffic
+from minewatch_drivers.modbus_line.inquiry import Traffic
 from rich.console import Console
 from rich.table import Table as Grid
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from minewatch_drivers import device_file
 from minewatch_drivers.address import PARITIES, Address
 from minewatch_drivers.commission import scan as scanning
 from minewatch_drivers.commission.ask import Asker
 from minewatch_drivers.commission.scan import Found, Left, Probe, Step
 from minewatch_drivers.commission.wire import Wire
-from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import DeviceModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid

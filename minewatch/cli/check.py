@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minewatch_drivers.budget import LineBudget, late_proofs, predict
+from minewatch_drivers.forecast.budget import LineBudget, late_proofs, predict
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minewatch_drivers.advice import Advice, advise
-from minewatch_drivers.budget import ClassBudget, LineBudget
+from minewatch_drivers.forecast.advice import Advice, advise
+from minewatch_drivers.forecast.budget import ClassBudget, LineBudget
 from rich.text import Text
 
 from minewatch.model.mine import Mine

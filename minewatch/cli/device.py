@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from minewatch_drivers import device_check, device_file
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.commission.device_check import Problem
 from minewatch_drivers.commission.examples import ExampleSeen, examples
 from minewatch_drivers.commission.live import look
-from minewatch_drivers.device_check import Problem
-from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import DeviceModel
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import click
-from minewatch_drivers import device_file
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.device_model import DeviceModel
 
 from minewatch.cli import exit_codes
 from minewatch.text import Catalogue

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from minewatch_drivers import device_file
+from minewatch_drivers.commission.skeleton import Guess, decodings, skeleton
 from minewatch_drivers.commission.survey import QUESTIONS_MAX, Range, Survey, guesses
-from minewatch_drivers.device_fields import REGISTERS_MAX
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.skeleton import Guess, decodings, skeleton
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_fields import REGISTERS_MAX
+from minewatch_drivers.device_files.device_model import Table
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 

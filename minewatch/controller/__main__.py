@@ -15,9 +15,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.runners import Runner, open_runner
+from minewatch_drivers.runners.runners import Runner, open_runner
 
 from minewatch import __version__
 from minewatch.controller.adopt import adopt

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from minewatch_drivers import modbus
 from minewatch_drivers.commission.permit import refusal
-from minewatch_drivers.desk import Desk
-from minewatch_drivers.inquiry import Inquiry, InquiryReply
 from minewatch_drivers.lines import AnyLine
+from minewatch_drivers.modbus_line.desk import Desk
+from minewatch_drivers.modbus_line.inquiry import Inquiry, InquiryReply
+from minewatch_drivers.wire import modbus
 
 from minewatch.core.step import Step
 from minewatch.model.mine import Mine

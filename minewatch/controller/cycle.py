@@ -6,8 +6,8 @@ virtual time. It never touches a socket, a disk or a port: lines, store and watc
 
 from collections.abc import Callable, Mapping
 
-from minewatch_drivers.line import STARTING
 from minewatch_drivers.lines import AnyLine
+from minewatch_drivers.modbus_line.line import STARTING
 
 from minewatch.controller.actuate import FAST_SCAN_MS, Actuator
 from minewatch.controller.board import Board

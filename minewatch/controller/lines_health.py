@@ -1,16 +1,16 @@
 """The health of the lines: how each is, and how punctual its scans are beside what was predicted.
 
-`check` predicts every line (`minewatch_drivers.budget`), the line measures itself
-(`minewatch_drivers.rhythm`); where measured exceeds predicted, `over` says so: then a device
+`check` predicts every line (`minewatch_drivers.forecast.budget`), the line measures itself
+(`minewatch_drivers.pace.rhythm`); where measured exceeds predicted, `over` says so: then a device
 answers more slowly than its file says, or the machine is too busy.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from minewatch_drivers.budget import LineBudget, predict
+from minewatch_drivers.forecast.budget import LineBudget, predict
 from minewatch_drivers.lines import AnyLine, Measured
-from minewatch_drivers.rhythm import ClassRhythm, LineRhythm
+from minewatch_drivers.pace.rhythm import ClassRhythm, LineRhythm
 
 from minewatch.model.mine import Mine
 

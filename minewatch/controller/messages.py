@@ -6,8 +6,8 @@ The words come with the configuration; a message names no person.
 
 from collections.abc import Callable, Iterable
 
-from minewatch_drivers.gsm_line import GsmLine, Message
 from minewatch_drivers.lines import AnyLine
+from minewatch_drivers.vendor.gsm_line import GsmLine, Message
 
 from minewatch.core.alarm import Alarm
 from minewatch.core.step import Step

@@ -1,6 +1,6 @@
 """Typed rows to the one frozen `Mine`, with limits, quotas and fault causes resolved."""
 
-from minewatch_drivers.scan_class import class_ms
+from minewatch_drivers.pace.scan_class import class_ms
 
 from minewatch.mine import schema
 from minewatch.mine.certified import Certified

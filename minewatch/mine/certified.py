@@ -1,6 +1,6 @@
 """What the certified system's points become in the mine: their age limits and their comparisons."""
 
-from minewatch_drivers.files_dialect import MODELS, form_of
+from minewatch_drivers.certified.files_dialect import MODELS, form_of
 
 from minewatch.mine.check_certified import dialect_of
 from minewatch.mine.limits import units

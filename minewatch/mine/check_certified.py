@@ -7,9 +7,8 @@ its signal is the certified point code, whose sensor type must fit the kind.
 import re
 from collections.abc import Iterator
 
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.files_address import SCHEME, parse_files_address
-from minewatch_drivers.files_dialect import (
+from minewatch_drivers.certified.files_address import SCHEME, parse_files_address
+from minewatch_drivers.certified.files_dialect import (
     MINE_SIGNAL,
     MODELS,
     PEOPLE_MODEL,
@@ -17,6 +16,7 @@ from minewatch_drivers.files_dialect import (
     dialects,
     load_dialect,
 )
+from minewatch_drivers.device_files.device_file import DeviceFileError
 
 from minewatch.mine.fault import Faults
 from minewatch.mine.rules import LIMITS, Rules

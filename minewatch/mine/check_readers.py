@@ -8,8 +8,8 @@ losses; otherwise the headcount could be too low and nobody would see it.
 
 from collections.abc import Mapping
 
-from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.reader_model import Drain, Queue
+from minewatch_drivers.device_files.device_model import DeviceModel
+from minewatch_drivers.device_files.reader_model import Drain, Queue
 
 from minewatch.mine.fault import Faults
 from minewatch.mine.schema import ReaderTable

@@ -5,8 +5,8 @@ it (practice 20–22: a count that is too low must be visible).
 """
 
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.device_file import DeviceFileError, catalogue, load
-from minewatch_drivers.serial_model import Says, SerialProtocol
+from minewatch_drivers.device_files.device_file import DeviceFileError, catalogue, load
+from minewatch_drivers.device_files.serial_model import Says, SerialProtocol
 
 from minewatch.mine.fault import Faults
 from minewatch.mine.schema import DeviceTable

@@ -7,12 +7,12 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.device_file import DeviceFileError, catalogue, load
-from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, DeviceModel
-from minewatch_drivers.files_address import parse_files_address
-from minewatch_drivers.files_dialect import MODELS
-from minewatch_drivers.serial_model import Says
-from minewatch_drivers.timing import Timing
+from minewatch_drivers.certified.files_address import parse_files_address
+from minewatch_drivers.certified.files_dialect import MODELS
+from minewatch_drivers.device_files.device_file import DeviceFileError, catalogue, load
+from minewatch_drivers.device_files.device_model import AT_LOSS_BY_ROLE, DeviceModel
+from minewatch_drivers.device_files.serial_model import Says
+from minewatch_drivers.pace.timing import Timing
 
 from minewatch.mine.check_certified import is_files
 from minewatch.mine.check_readers import check_mouths

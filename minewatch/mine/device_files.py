@@ -6,7 +6,7 @@ of its own without touching the installed package; a shipped name may not be tak
 
 from pathlib import Path
 
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 
 from minewatch.mine.fault import Faults
 from minewatch.mine.shape import Shaped

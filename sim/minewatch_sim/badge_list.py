@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.reader_model import Flag, Snapshot
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.device_files.reader_model import Flag, Snapshot
 
 from minewatch_sim.badge_record import Record, record_words
 from minewatch_sim.people import Heard, Lies

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from minewatch_drivers.reader_model import BadgeText, BadgeWords, RecordFields
+from minewatch_drivers.device_files.reader_model import BadgeText, BadgeWords, RecordFields
 
 from minewatch_sim.people import Heard
 

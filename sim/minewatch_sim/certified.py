@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from minewatch_drivers.files_address import parse_files_address
-from minewatch_drivers.files_dialect import GAS_MODEL, MINE_SIGNAL, Dialect, load_dialect
-from minewatch_drivers.files_line import FilesLine, Moment
+from minewatch_drivers.certified.files_address import parse_files_address
+from minewatch_drivers.certified.files_dialect import GAS_MODEL, MINE_SIGNAL, Dialect, load_dialect
+from minewatch_drivers.certified.files_line import FilesLine, Moment
 
 from minewatch.model.kind import UNITS, Kind, format_value
 from minewatch.model.mine import Bus, Mine, Point

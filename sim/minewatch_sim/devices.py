@@ -6,11 +6,17 @@ the wire and several units on one endpoint are `minewatch_sim.bus`.
 
 from collections.abc import Mapping, Sequence
 
-from minewatch_drivers import device_file
-from minewatch_drivers.codec import needs
-from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Register, Signal, Table
-from minewatch_drivers.encode import Write, encode
-from minewatch_drivers.reader_model import Drain
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.codec import needs
+from minewatch_drivers.device_files.device_model import (
+    READ_FUNCTION,
+    DeviceModel,
+    Register,
+    Signal,
+    Table,
+)
+from minewatch_drivers.device_files.encode import Write, encode
+from minewatch_drivers.device_files.reader_model import Drain
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point

@@ -7,8 +7,8 @@ reader's own; `people.Lies` say how it departs from what truly passed.
 from collections.abc import Iterable
 from typing import Protocol
 
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.reader_model import Drain, Flag, Queue, ReaderForm, Snapshot
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.device_files.reader_model import Drain, Flag, Queue, ReaderForm, Snapshot
 
 from minewatch_sim.badge_list import BadgeList, CardFlag
 from minewatch_sim.badge_queue import BadgeDrain, BadgeQueue

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from minewatch_drivers.device_model import AtLoss, Channel, DeviceModel, Watchdog
+from minewatch_drivers.device_files.device_model import AtLoss, Channel, DeviceModel, Watchdog
 
 
 class RelayWatchdog:

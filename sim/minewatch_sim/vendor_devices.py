@@ -7,8 +7,8 @@ Each is a machine without a port: `hear` takes the bytes of a question and retur
 from datetime import UTC, datetime
 from typing import Protocol
 
-from minewatch_drivers.framing import Framer, wrap
-from minewatch_drivers.serial_model import SerialProtocol
+from minewatch_drivers.device_files.serial_model import SerialProtocol
+from minewatch_drivers.wire.framing import Framer, wrap
 
 CARD_EVERY_US = 50_000
 """A card module repeats a card about twenty times a second while it is held there."""

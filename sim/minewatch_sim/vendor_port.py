@@ -10,9 +10,9 @@ import time
 import tty
 from collections.abc import Callable
 
-from minewatch_drivers import device_file
-from minewatch_drivers.reader_record import HEX_DIGITS_MIN
-from minewatch_drivers.serial_model import Says
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.serial_model import Says
+from minewatch_drivers.readers.reader_record import HEX_DIGITS_MIN
 
 from minewatch.model.mine import Bus, Device
 from minewatch_sim.faults import Fault

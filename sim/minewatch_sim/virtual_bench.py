@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from minewatch_drivers.files_line import FilesLine
+from minewatch_drivers.certified.files_line import FilesLine
 from minewatch_drivers.lines import AnyLine, ByteLine, open_line
 
 from minewatch.model.image import ReadBack, Sample, Sighting

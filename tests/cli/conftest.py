@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from minewatch_drivers import modbus
+from minewatch_drivers.wire import modbus
 
 Registers = dict[tuple[int, int], int]
 """(function that reads it, address) → number."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from minewatch_drivers import modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.commission import scan as scanning
+from minewatch_drivers.wire import modbus
 
 from minewatch.cli import bus_door, exit_codes
 from minewatch.cli.bus import bus

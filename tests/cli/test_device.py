@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from minewatch_drivers import device_file, modbus
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.wire import modbus
 
 from minewatch.cli import exit_codes
 from minewatch.cli.device import device
@@ -72,7 +73,7 @@ def test_a_shipped_file_holds(name: str) -> None:
 
 def test_a_wrong_expectation_is_named(tmp_path: Path) -> None:
     """A file whose frame means something else leaves with 1 and says frame, signal and both."""
-    shipped = Path(device_file.__file__).parent / "devices/gas/methane-head-generic.toml"
+    shipped = Path(device_file.__file__).parents[1] / "devices/gas/methane-head-generic.toml"
     text = shipped.read_text("utf-8")
     (tmp_path / "mine.toml").write_text(text.replace('"1.02"', '"1.03"'), "utf-8")
 
@@ -84,7 +85,7 @@ def test_a_wrong_expectation_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_example_of_a_vendor_protocol_is_named(tmp_path: Path) -> None:
     """A card that a frame does not tell is a problem like any other."""
-    shipped = Path(device_file.__file__).parent / "devices/people/rdm6300-card.toml"
+    shipped = Path(device_file.__file__).parents[1] / "devices/people/rdm6300-card.toml"
     text = shipped.read_text("utf-8")
     assert text.count('"13005D1DA5"') == 1
     (tmp_path / "card.toml").write_text(text.replace('"13005D1DA5"', '"13005D1DA6"'), "utf-8")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minewatch_drivers import modbus
-from minewatch_drivers.line import Line
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.controller import bus_desk
 from minewatch.controller.bus_desk import BusDesk

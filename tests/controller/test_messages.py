@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers.gsm_line import MESSAGES_MAX, GsmLine, Message
+from minewatch_drivers.vendor.gsm_line import MESSAGES_MAX, GsmLine, Message
 
 from minewatch.controller.messages import Messages
 from minewatch.core.alarm import Alarm

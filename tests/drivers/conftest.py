@@ -15,9 +15,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file, modbus
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.image import Notice, ReadBack, Sample, Sighting
 from minewatch.model.kind import Kind

@@ -14,9 +14,9 @@ import tty
 from collections.abc import Callable
 from typing import Any
 
-from minewatch_drivers import modbus
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import Runner, open_runner
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.runners.runners import Runner, open_runner
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.image import Sample
 from minewatch.ports import WallTime

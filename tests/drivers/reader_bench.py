@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from minewatch_drivers import modbus
-from minewatch_drivers.line import Line
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.image import Reading
 from minewatch.model.mine import Bus, Device, Mode, Reader

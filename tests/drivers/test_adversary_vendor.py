@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
-from minewatch_drivers.framing import Framer
-from minewatch_drivers.gsm_line import GsmLine, Message
-from minewatch_drivers.jobs import SIGHTINGS_MAX
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
+from minewatch_drivers.tasks.jobs import SIGHTINGS_MAX
+from minewatch_drivers.vendor.gsm_line import GsmLine, Message
+from minewatch_drivers.wire.framing import Framer
 
 from minewatch.model.image import Reading
 from minewatch.model.mine import Bus, Device, Reader

@@ -14,8 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Point

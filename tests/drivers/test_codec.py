@@ -10,9 +10,16 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import codec, device_file
-from minewatch_drivers.device_model import DeviceModel, RawType, Register, Signal, StatusWord, Table
-from minewatch_drivers.encode import encode
+from minewatch_drivers.device_files import codec, device_file
+from minewatch_drivers.device_files.device_model import (
+    DeviceModel,
+    RawType,
+    Register,
+    Signal,
+    StatusWord,
+    Table,
+)
+from minewatch_drivers.device_files.encode import encode
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.quality import WIRE_QUALITIES, Quality

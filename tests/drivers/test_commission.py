@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file, modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.commission.ask import AskError
 from minewatch_drivers.commission.fit import fits
@@ -25,7 +24,9 @@ from minewatch_drivers.commission.scan import (
 )
 from minewatch_drivers.commission.survey import NEAR, Survey
 from minewatch_drivers.commission.words import ORDERS, meanings
-from minewatch_drivers.device_model import Table
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.mine import Bus, Device, Mine, Mode, OutputRole, Reader
 

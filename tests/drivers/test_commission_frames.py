@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import modbus
 from minewatch_drivers.commission.capture import Capture
 from minewatch_drivers.commission.frames import Heard, RtuWatcher, Tally, TcpWatcher
-from minewatch_drivers.inquiry import Traffic
+from minewatch_drivers.modbus_line.inquiry import Traffic
+from minewatch_drivers.wire import modbus
 
 UNIT = st.integers(1, 247)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from minewatch_drivers import modbus
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.commission.ask import AskError
 from minewatch_drivers.commission.wire import Wire, units_in
+from minewatch_drivers.wire import modbus
 
 READ = modbus.read_pdu(3, 0, 1)
 

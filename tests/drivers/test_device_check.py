@@ -3,7 +3,8 @@
 import struct
 
 import pytest
-from minewatch_drivers import device_check, device_file
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import device_file
 from pymodbus.framer import FramerRTU
 
 HEAD = """

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_check, device_file, modbus
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.device_model import AtLoss, Frame
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.device_model import AtLoss, Frame
+from minewatch_drivers.wire import modbus
 from pymodbus.framer import FramerRTU
 
 from minewatch.model.quality import Quality

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from minewatch_drivers import codec, device_check, device_file
-from minewatch_drivers.device_model import DeviceModel
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import codec, device_file
+from minewatch_drivers.device_files.device_model import DeviceModel
 
 from minewatch.model.quality import Quality
 

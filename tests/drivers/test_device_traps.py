@@ -5,9 +5,10 @@ import struct
 from fractions import Fraction
 
 import pytest
-from minewatch_drivers import codec, device_check, device_file
-from minewatch_drivers.device_model import Register, Table
-from minewatch_drivers.plan import plan_device
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import codec, device_file
+from minewatch_drivers.device_files.device_model import Register, Table
+from minewatch_drivers.tasks.plan import plan_device
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point

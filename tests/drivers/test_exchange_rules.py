@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import modbus
-from minewatch_drivers.exchange import (
+from minewatch_drivers.modbus_line.line import QUIET_MARGIN_US, QUIET_MAX_US, Line
+from minewatch_drivers.pace.load import WORST_WINDOW_US, WorstReply
+from minewatch_drivers.wire import modbus
+from minewatch_drivers.wire.exchange import (
     EXCHANGE_BYTES_MAX,
     BadReplyError,
     DeviceRefusalError,
@@ -17,8 +19,6 @@ from minewatch_drivers.exchange import (
     TcpEnvelope,
     exchange_of,
 )
-from minewatch_drivers.line import QUIET_MARGIN_US, QUIET_MAX_US, Line
-from minewatch_drivers.load import WORST_WINDOW_US, WorstReply
 
 from minewatch.model.quality import Quality
 

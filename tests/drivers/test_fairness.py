@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers.budget import predict
-from minewatch_drivers.line import Line
+from minewatch_drivers.forecast.budget import predict
+from minewatch_drivers.modbus_line.line import Line
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Point

@@ -11,9 +11,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.modbus import read_pdu, rtu_frame
+from minewatch_drivers.wire.modbus import read_pdu, rtu_frame
 
 from minewatch.model.quality import Quality
 

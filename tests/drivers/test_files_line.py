@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from minewatch_drivers.files_line import BYTES_MAX, FilesLine, Moment
+from minewatch_drivers.certified.files_line import BYTES_MAX, FilesLine, Moment
 from minewatch_drivers.lines import ByteLine, open_line
 
 from minewatch.model.image import Sample

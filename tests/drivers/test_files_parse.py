@@ -7,9 +7,8 @@ from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.files_dialect import build_dialect, dialects, load_dialect
-from minewatch_drivers.files_parse import (
+from minewatch_drivers.certified.files_dialect import build_dialect, dialects, load_dialect
+from minewatch_drivers.certified.files_parse import (
     FileRefusedError,
     Said,
     parse_gas,
@@ -17,6 +16,7 @@ from minewatch_drivers.files_parse import (
     stamp_of,
     wall_ms_of,
 )
+from minewatch_drivers.device_files.device_file import DeviceFileError
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.quality import Quality

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minewatch_drivers import files_runner
-from minewatch_drivers.files_runner import FilesRunner
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.runners.files_runner import FilesRunner
+from minewatch_drivers.runners.runners import files_runner, open_runner
 
 from minewatch.controller.clock import SystemClock
 from minewatch.model.image import Reading, Sample

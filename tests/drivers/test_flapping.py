@@ -17,9 +17,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.runners.runners import open_runner
 from minewatch_sim.virtual import VirtualStore
 
 from minewatch.controller.cycle import Controller

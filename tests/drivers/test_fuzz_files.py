@@ -14,11 +14,11 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
-from minewatch_drivers.codec import decoder, needs
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.device_model import DeviceModel, RawType
-from minewatch_drivers.plan import plan_device
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.codec import decoder, needs
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.device_model import DeviceModel, RawType
+from minewatch_drivers.tasks.plan import plan_device
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point

@@ -14,11 +14,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file, modbus
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import DeviceModel
 from minewatch_drivers.lines import open_line
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, OutputRole, Point, Reader

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import modbus
-from minewatch_drivers.inquiry import PATIENCE_US, TRAFFIC_MAX, WAITING_MAX, Inquiry
-from minewatch_drivers.line import Line
+from minewatch_drivers.modbus_line.inquiry import PATIENCE_US, TRAFFIC_MAX, WAITING_MAX, Inquiry
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.quality import Quality
 

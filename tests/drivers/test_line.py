@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.exchange import (
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
+from minewatch_drivers.wire.exchange import (
     BadReplyError,
     DeviceRefusalError,
     Exchange,
@@ -16,7 +18,6 @@ from minewatch_drivers.exchange import (
     StreamError,
     TcpEnvelope,
 )
-from minewatch_drivers.line import Line
 
 from minewatch.model.image import Reading, Sample
 from minewatch.model.kind import Kind

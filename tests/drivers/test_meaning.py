@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from minewatch_drivers import device_file, meaning
-from minewatch_drivers.codec import decoder, needs
+from minewatch_drivers.device_files import device_file, meaning
+from minewatch_drivers.device_files.codec import decoder, needs
 
 from minewatch.model.kind import Kind
 

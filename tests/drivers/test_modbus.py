@@ -5,8 +5,8 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import modbus
-from minewatch_drivers.exchange import next_transaction
+from minewatch_drivers.wire import modbus
+from minewatch_drivers.wire.exchange import next_transaction
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import (

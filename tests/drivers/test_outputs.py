@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers.line import Line
+from minewatch_drivers.modbus_line.line import Line
 
 from minewatch.model.image import ReadBack
 from minewatch.model.kind import Kind

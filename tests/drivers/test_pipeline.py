@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.inquiry import Inquiry
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.pipeline import PipelinedLine
+from minewatch_drivers.modbus_line.inquiry import Inquiry
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.modbus_line.pipeline import PipelinedLine
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.mine import Bus, Device, OutputRole
 from minewatch.model.quality import Quality

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.plan import plan_device
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.tasks.plan import plan_device
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point

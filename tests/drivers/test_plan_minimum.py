@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.codec import needs
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.device_model import DeviceModel, Table
-from minewatch_drivers.plan import BITS_MAX, DevicePlan, plan_device
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.codec import needs
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.device_model import DeviceModel, Table
+from minewatch_drivers.tasks.plan import BITS_MAX, DevicePlan, plan_device
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point

@@ -6,8 +6,9 @@ import struct
 from dataclasses import replace
 
 import pytest
-from minewatch_drivers import codec, device_check, device_file
-from minewatch_drivers.device_model import DeviceModel, RawType, Signal, StatusWord
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import codec, device_file
+from minewatch_drivers.device_files.device_model import DeviceModel, RawType, Signal, StatusWord
 
 from minewatch.model.quality import Quality
 

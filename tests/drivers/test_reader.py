@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from minewatch_drivers.line import Line
+from minewatch_drivers.modbus_line.line import Line
 
 from minewatch.model.image import Reading
 from minewatch.model.mine import Bus, Device, Reader

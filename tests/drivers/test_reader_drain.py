@@ -4,7 +4,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 
 from minewatch.model.image import Reading
 from minewatch.model.quality import Quality

@@ -8,13 +8,13 @@ from importlib import resources
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.jobs import SIGHTINGS_MAX, Outbox, UnitState
-from minewatch_drivers.reader import open_reader, reader_exchanges
-from minewatch_drivers.reader_model import BadgeText, BadgeWords, RecordFields
-from minewatch_drivers.reader_numbers import KNOWN_MAX, Numbers
-from minewatch_drivers.reader_record import badge_text, read_record
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.reader_model import BadgeText, BadgeWords, RecordFields
+from minewatch_drivers.readers.reader import open_reader, reader_exchanges
+from minewatch_drivers.readers.reader_numbers import KNOWN_MAX, Numbers
+from minewatch_drivers.readers.reader_record import badge_text, read_record
+from minewatch_drivers.tasks.jobs import SIGHTINGS_MAX, Outbox, UnitState
 
 from minewatch.model.mine import Device, Reader
 from minewatch.model.quality import Quality

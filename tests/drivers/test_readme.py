@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from minewatch_drivers import device_check, device_file
-from minewatch_drivers.device_fields import Fields
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_fields import Fields
 from pymodbus.framer import FramerRTU
 
 DRIVERS = Path(__file__).resolve().parents[2] / "drivers"

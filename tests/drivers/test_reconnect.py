@@ -13,11 +13,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
 from minewatch_drivers.address import parse_address
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.serial_runner import SerialRunner
-from minewatch_drivers.tcp_runner import TcpRunner
+from minewatch_drivers.runners.serial_runner import SerialRunner
+from minewatch_drivers.runners.tcp_runner import TcpRunner
 from minewatch_sim.proxy_ends import Adapter
 
 LINES = 50

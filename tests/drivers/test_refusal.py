@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.image import Notice
 from minewatch.model.kind import Kind

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.device_file import DeviceFileError
-from minewatch_drivers.repeat_file import unroll
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_file import DeviceFileError
+from minewatch_drivers.device_files.repeat_file import unroll
 
 TEXT = """
 [device]

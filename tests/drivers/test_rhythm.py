@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from minewatch_drivers.advice import advise
-from minewatch_drivers.budget import predict, predict_line
-from minewatch_drivers.rhythm import STEPS, ClassMeter
-from minewatch_drivers.scan_class import SCAN_CLASSES, class_ms
+from minewatch_drivers.forecast.advice import advise
+from minewatch_drivers.forecast.budget import predict, predict_line
+from minewatch_drivers.pace.rhythm import STEPS, ClassMeter
+from minewatch_drivers.pace.scan_class import SCAN_CLASSES, class_ms
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Point

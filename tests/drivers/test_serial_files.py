@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.framing import Cut, Form, Framer, Framing, Sum, checksum, wrap
-from minewatch_drivers.nmea import TimeSentences
-from minewatch_drivers.serial_decode import cards
-from minewatch_drivers.serial_model import Says
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.serial_model import Says
+from minewatch_drivers.vendor.nmea import TimeSentences
+from minewatch_drivers.vendor.serial_decode import cards
+from minewatch_drivers.wire.framing import Cut, Form, Framer, Framing, Sum, checksum, wrap
 
 FILES = [name for name in device_file.catalogue() if device_file.load(name).serial is not None]
 

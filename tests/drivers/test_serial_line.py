@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.gsm_line import GsmLine, Message
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.serial_model import SerialProtocol
 from minewatch_drivers.lines import ByteLine, open_line
-from minewatch_drivers.runners import open_runner
-from minewatch_drivers.serial_line import SerialLine
-from minewatch_drivers.serial_model import SerialProtocol
+from minewatch_drivers.runners.runners import open_runner
+from minewatch_drivers.vendor.gsm_line import GsmLine, Message
+from minewatch_drivers.vendor.serial_line import SerialLine
 from minewatch_sim.vendor_devices import CardModule, Modem, TagReader, TimeReceiver, VendorDevice
 
 from minewatch.model.image import Notice, Sample, Sighting

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.jobs import Outbox, UnitState
-from minewatch_drivers.line import Line
-from minewatch_drivers.settings import SettingsScan, pages_of, used_settings
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.tasks.jobs import Outbox, UnitState
+from minewatch_drivers.tasks.settings import SettingsScan, pages_of, used_settings
+from minewatch_drivers.wire import modbus
 
 from minewatch.model.image import Notice
 from minewatch.model.kind import Kind

@@ -5,9 +5,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minewatch_drivers import device_check, device_file
-from minewatch_drivers.device_model import RawType, Table
-from minewatch_drivers.skeleton import Guess, decodings, skeleton
+from minewatch_drivers.commission import device_check
+from minewatch_drivers.commission.skeleton import Guess, decodings, skeleton
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import RawType, Table
 from pymodbus.framer import FramerRTU
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from minewatch_drivers.jobs import Outbox
-from minewatch_drivers.schedule import Schedule
+from minewatch_drivers.modbus_line.schedule import Schedule
+from minewatch_drivers.tasks.jobs import Outbox
 
 from minewatch.mine import load
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from minewatch_drivers import codec, device_file
-from minewatch_drivers.device_model import AT_LOSS_BY_ROLE, Register, Table
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import codec, device_file
+from minewatch_drivers.device_files.device_model import AT_LOSS_BY_ROLE, Register, Table
+from minewatch_drivers.modbus_line.line import Line
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, OutputRole, Point

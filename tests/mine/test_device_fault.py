@@ -1,8 +1,8 @@
 """A broken device file reaches the person who checks a configuration in both languages."""
 
 import pytest
-from minewatch_drivers import device_file
-from minewatch_drivers.device_fields import DeviceFileError
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_fields import DeviceFileError
 
 from minewatch.mine.fault import Fault
 from minewatch.text import Catalogue

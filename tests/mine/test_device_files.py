@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 
 from minewatch.mine import load
 from minewatch.model.codec import mine_from_json, mine_hash, mine_to_json
 
-SHIPPED = Path(device_file.__file__).parent / "devices/gas/methane-head-generic.toml"
+SHIPPED = Path(device_file.__file__).parents[1] / "devices/gas/methane-head-generic.toml"
 FIRST = 'model = "methane-head-generic"'
 
 

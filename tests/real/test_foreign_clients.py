@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_sim.endpoints import Endpoints
 from minewatch_sim.people import Habits
 from minewatch_sim.plant import Plant

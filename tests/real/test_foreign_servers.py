@@ -19,9 +19,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import ByteLine, open_line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.runners.runners import open_runner
 
 from minewatch.model.image import Reading
 from minewatch.model.kind import Kind

@@ -11,8 +11,8 @@ import tty
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from minewatch_drivers.line import Line, Taken
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.modbus_line.line import Line, Taken
+from minewatch_drivers.runners.runners import open_runner
 from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice

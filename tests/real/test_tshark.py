@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from minewatch_drivers import modbus
-from minewatch_drivers.inquiry import Traffic
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.modbus_line.inquiry import Traffic
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.runners.runners import open_runner
+from minewatch_drivers.wire import modbus
 from minewatch_sim.endpoints import Endpoints, boottime_us
 from minewatch_sim.people import Habits
 from minewatch_sim.plant import Plant

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minewatch_drivers.files_line import FilesLine, Moment
+from minewatch_drivers.certified.files_line import FilesLine, Moment
 from minewatch_sim.certified import KEPT_MAX, CertifiedFolder, CertifiedSystem, Trouble
 
 from minewatch.model.quality import Quality

@@ -4,10 +4,10 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from minewatch_drivers import device_file
-from minewatch_drivers.codec import Decoded, decode, needs
-from minewatch_drivers.device_model import DeviceModel, Register, Signal
-from minewatch_drivers.encode import encode
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.codec import Decoded, decode, needs
+from minewatch_drivers.device_files.device_model import DeviceModel, Register, Signal
+from minewatch_drivers.device_files.encode import encode
 from minewatch_sim.devices import SimulatedDevice
 from minewatch_sim.people import Habits
 from minewatch_sim.plant import Plant

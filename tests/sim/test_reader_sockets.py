@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.line import Line
-from minewatch_drivers.runners import open_runner
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.runners.runners import open_runner
 from minewatch_sim.endpoints import Endpoints, boottime_us
 from minewatch_sim.people import Habits, Heard
 from minewatch_sim.plant import Plant

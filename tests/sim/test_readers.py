@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minewatch_drivers import device_file
-from minewatch_drivers.device_model import Table
-from minewatch_drivers.reader_model import Drain, Flag, Queue, Snapshot
-from minewatch_drivers.reader_record import read_record
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import Table
+from minewatch_drivers.device_files.reader_model import Drain, Flag, Queue, Snapshot
+from minewatch_drivers.readers.reader_record import read_record
 from minewatch_sim.badge_list import PRESENT_MS, BadgeList, CardFlag
 from minewatch_sim.badge_queue import BadgeDrain, BadgeQueue
 from minewatch_sim.badge_record import Record, record_words

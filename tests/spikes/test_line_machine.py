@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from minewatch_drivers import device_file
 from minewatch_drivers.address import parse_address
-from minewatch_drivers.line import Line
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.modbus_line.line import Line
 
 from minewatch.model.quality import Quality
 

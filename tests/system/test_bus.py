@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from minewatch_drivers import device_file
+from minewatch_drivers.device_files import device_file
 
 from minewatch.cli import exit_codes
 from minewatch.cli.bus import bus
@@ -16,7 +16,7 @@ from minewatch.record.ledger import Ledger
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
-HEADS = Path(device_file.__file__).parent / "devices/gas/methane-head-generic.toml"
+HEADS = Path(device_file.__file__).parents[1] / "devices/gas/methane-head-generic.toml"
 OWN = "our-head"
 
 

@@ -3,8 +3,8 @@
 import struct
 from typing import Protocol
 
-from minewatch_drivers import modbus
-from minewatch_drivers.device_model import READ_FUNCTION, Table
+from minewatch_drivers.device_files.device_model import READ_FUNCTION, Table
+from minewatch_drivers.wire import modbus
 
 
 class AskError(Exception):

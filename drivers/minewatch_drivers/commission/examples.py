@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from minewatch_drivers.framing import Framer, Framing
-from minewatch_drivers.nmea import TimeSentences
-from minewatch_drivers.serial_decode import NotAnAnswerError, cards
-from minewatch_drivers.serial_model import Example, Says, SerialProtocol
+from minewatch_drivers.device_files.serial_model import Example, Says, SerialProtocol
+from minewatch_drivers.vendor.nmea import TimeSentences
+from minewatch_drivers.vendor.serial_decode import NotAnAnswerError, cards
+from minewatch_drivers.wire.framing import Framer, Framing
 
 
 @dataclass(frozen=True, slots=True)

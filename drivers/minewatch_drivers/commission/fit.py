@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from minewatch.model.quality import Quality
-from minewatch_drivers import modbus
 from minewatch_drivers.commission.ask import Asker, AskError, read_block
 from minewatch_drivers.commission.live import Look, look
-from minewatch_drivers.device_model import DeviceModel
-from minewatch_drivers.reader_model import Drain
+from minewatch_drivers.device_files.device_model import DeviceModel
+from minewatch_drivers.device_files.reader_model import Drain
+from minewatch_drivers.wire import modbus
 
 READS_MAX = 200
 """Questions to one unit while device files are tried; what was not tried is said to be so."""

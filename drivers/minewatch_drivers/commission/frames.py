@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from minewatch_drivers import modbus
-from minewatch_drivers.inquiry import Traffic
+from minewatch_drivers.modbus_line.inquiry import Traffic
+from minewatch_drivers.wire import modbus
 
 PAUSE_MIN_US = 20_000
 """No frame goes on after this: USB adapters hold bytes back for up to 16 ms."""

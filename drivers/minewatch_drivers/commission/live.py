@@ -7,8 +7,8 @@ from minewatch.model.kind import Kind
 from minewatch.model.mine import Device, Point
 from minewatch.model.quality import Quality
 from minewatch_drivers.commission.ask import Asker, AskError, read_block
-from minewatch_drivers.device_model import DeviceModel, Signal
-from minewatch_drivers.plan import Block, plan_device
+from minewatch_drivers.device_files.device_model import DeviceModel, Signal
+from minewatch_drivers.tasks.plan import Block, plan_device
 
 
 @dataclass(frozen=True, slots=True)

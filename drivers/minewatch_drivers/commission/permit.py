@@ -8,9 +8,10 @@ Codes: `broadcast` (unit 0), `no_question`, `forbidden` (a device file forbids r
 from collections.abc import Iterator
 
 from minewatch.model.mine import Bus, Device, Mine, Mode
-from minewatch_drivers import device_file, modbus
-from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Table
-from minewatch_drivers.files_dialect import MODELS
+from minewatch_drivers.certified.files_dialect import MODELS
+from minewatch_drivers.device_files import device_file
+from minewatch_drivers.device_files.device_model import READ_FUNCTION, DeviceModel, Table
+from minewatch_drivers.wire import modbus
 
 BROADCAST = 0
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from minewatch_drivers import modbus
 from minewatch_drivers.address import Address
 from minewatch_drivers.commission.ask import GATEWAY_REFUSALS, Asker, AskError
 from minewatch_drivers.commission.fit import Fit, fits
 from minewatch_drivers.commission.wire import Wire, units_in
-from minewatch_drivers.device_model import READ_FUNCTION, DeviceModel, Table
+from minewatch_drivers.device_files.device_model import READ_FUNCTION, DeviceModel, Table
+from minewatch_drivers.wire import modbus
 
 NOISE_MAX = 2
 """Garbled answers without a proper one after which a setting cannot be the right one."""

@@ -8,10 +8,10 @@ to run it (docs/commissioning.md).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from minewatch_drivers import modbus
 from minewatch_drivers.commission.ask import Asker, AskError
-from minewatch_drivers.device_model import READ_FUNCTION, RawType, Table
-from minewatch_drivers.skeleton import FLOAT_LEAST, Guess, decodings
+from minewatch_drivers.commission.skeleton import FLOAT_LEAST, Guess, decodings
+from minewatch_drivers.device_files.device_model import READ_FUNCTION, RawType, Table
+from minewatch_drivers.wire import modbus
 
 NEAR = 128
 """Every address below is looked at; above it, only where makers like to begin."""

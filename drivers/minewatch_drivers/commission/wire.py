@@ -17,10 +17,12 @@ from types import TracebackType
 
 import serial
 
-from minewatch_drivers import modbus
 from minewatch_drivers.address import Address
 from minewatch_drivers.commission.ask import AskError
-from minewatch_drivers.exchange import (
+from minewatch_drivers.modbus_line.inquiry import Traffic
+from minewatch_drivers.runners.serial_runner import open_port
+from minewatch_drivers.wire import modbus
+from minewatch_drivers.wire.exchange import (
     BadReplyError,
     DeviceRefusalError,
     RtuEnvelope,
@@ -28,8 +30,6 @@ from minewatch_drivers.exchange import (
     TcpEnvelope,
     exchange_of,
 )
-from minewatch_drivers.inquiry import Traffic
-from minewatch_drivers.serial_runner import open_port
 
 READ_MAX = 4096
 CONNECT_LIMIT_S = 3.0

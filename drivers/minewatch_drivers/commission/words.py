@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from minewatch_drivers.skeleton import FLOAT_LEAST, FLOAT_MOST
+from minewatch_drivers.commission.skeleton import FLOAT_LEAST, FLOAT_MOST
 
 ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
 """Byte orders of a pair of registers as makers name them; a device file speaks of the first two."""

@@ -1,0 +1,1 @@
+"""Device files: TOML → frozen data → decoders; registers in, integer and quality out."""

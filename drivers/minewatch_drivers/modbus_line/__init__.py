@@ -1,0 +1,1 @@
+"""The machine of a Modbus line: whose turn it is, and one exchange at a time."""

@@ -1,0 +1,1 @@
+"""What a line knows of its own time: scan classes, wire times, load, punctuality."""

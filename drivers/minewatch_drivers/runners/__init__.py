@@ -1,0 +1,1 @@
+"""Runners move bytes and files between the world and the machines; they decide nothing."""

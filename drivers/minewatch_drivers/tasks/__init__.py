@@ -1,0 +1,1 @@
+"""What a line does for one device: planned questions, scans, relays, settings."""
