@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line.line import Turn
-from minewatch_drivers.runners.runners import serial_runner
+from minewatch_drivers.runners import serial_runner
 from minewatch_drivers.runners.serial_runner import SerialRunner
 from minewatch_drivers.runners.tcp_runner import TcpRunner
 

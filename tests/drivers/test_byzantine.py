@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line.line import Line
-from minewatch_drivers.runners.runners import runners
+from minewatch_drivers.runners import runners
 
 from minewatch.model.mine import Bus, Device, OutputRole
 from minewatch.model.quality import Quality

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from minewatch_drivers.lines import open_line
+from minewatch_drivers.runners import files_runner
 from minewatch_drivers.runners.files_runner import FilesRunner
-from minewatch_drivers.runners.runners import files_runner, open_runner
+from minewatch_drivers.runners.runners import open_runner
 
 from minewatch.controller.clock import SystemClock
 from minewatch.model.image import Reading, Sample

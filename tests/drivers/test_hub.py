@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line.line import Line, Turn
+from minewatch_drivers.runners import tcp_runner
 from minewatch_drivers.runners.hub import HEAP_SPARE, NEVER_US, Hub, hub_of
-from minewatch_drivers.runners.runners import tcp_runner
 from minewatch_drivers.runners.tcp_runner import UNSENT_MAX, TcpRunner, numeric
 
 from minewatch.model.quality import Quality

@@ -18,8 +18,8 @@ import serial
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line import line as line_module
 from minewatch_drivers.modbus_line.line import Line
+from minewatch_drivers.runners import runners, serial_runner
 from minewatch_drivers.runners.prompt_thread import be_prompt
-from minewatch_drivers.runners.runners import runners, serial_runner
 
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Point
