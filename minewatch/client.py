@@ -225,7 +225,8 @@ class Client:
         self._pending[ident] = future
         try:
             await self._send(request)
-            return await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await future
         except TimeoutError:
             raise UnreachableError(f"no answer within {timeout_s:g} s") from None
         finally:
@@ -362,7 +363,8 @@ class _Slot:
         if not self._waiting:
             self._filled.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._filled.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._filled.wait()
         return self._waiting.popleft() if self._waiting else (None, Frame())
 
 

@@ -152,7 +152,8 @@ class Hub:
                 beat_s = self._now_s() + HEARTBEAT_S
                 yield self._heartbeat()
             with suppress(TimeoutError):
-                await asyncio.wait_for(slot.filled.wait(), max(0.01, beat_s - self._now_s()))
+                async with asyncio.timeout(max(0.01, beat_s - self._now_s())):
+                    await slot.filled.wait()
 
     def _next(self, slot: Slot, staff: bool) -> bytes:
         change = slot.take()
@@ -213,7 +214,8 @@ class EventStream:
             async with aclosing(self._hub.events(self._slot, self._is_staff)) as events:  # type: ignore[type-var]
                 async for chunk in events:
                     part = {"type": "http.response.body", "body": chunk, "more_body": True}
-                    await asyncio.wait_for(send(part), WRITE_S)
+                    async with asyncio.timeout(WRITE_S):
+                        await send(part)
                     if gone.done():
                         return
             await send({"type": "http.response.body", "body": b"", "more_body": False})

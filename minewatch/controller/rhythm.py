@@ -50,6 +50,7 @@ class Rhythm:
                 await asyncio.sleep(0)
                 return
             try:
-                await asyncio.wait_for(self._wake.wait(), wait_ms / 1000)
+                async with asyncio.timeout(wait_ms / 1000):
+                    await self._wake.wait()
             except TimeoutError:
                 return

@@ -62,7 +62,8 @@ class Publisher:
                     watching.result()
                 await self._tick()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), TICK_S)
+                    async with asyncio.timeout(TICK_S):
+                        await stop.wait()
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):

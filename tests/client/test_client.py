@@ -231,3 +231,24 @@ async def test_one_frame_without_a_loop(controller) -> None:
     """The verbs get one merged frame and leave."""
     frame = await asyncio.to_thread(frame_now, controller.path)
     assert json.loads(json.dumps(dict(frame.body)))["cycle"] == 1
+
+
+async def test_watcher_that_is_ended_as_a_message_comes_is_ended(controller) -> None:
+    """Cancelling in the very turn that brings a message ends the watcher: it never waits on."""
+    client = Client(controller.path)
+    heard = []
+
+    async def watch() -> None:
+        async for message in client.watch():
+            heard.append(message)
+
+    watching = asyncio.create_task(watch())
+    while not heard:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    client._take(json.dumps({"type": "delta", "cycle": 2}).encode())
+    watching.cancel()
+    done, _ = await asyncio.wait({watching}, timeout=5)
+    assert done
+    assert watching.cancelled()
+    await client.close()
