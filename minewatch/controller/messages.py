@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from minewatch_drivers.lines import AnyLine
 from minewatch_drivers.vendor.gsm_line import GsmLine, Message
 
-from minewatch.core.alarm import Alarm
+from minewatch.core.alarms.alarm import Alarm
 from minewatch.core.step import Step
 from minewatch.model.image import Image, Notice
 from minewatch.model.kind import UNITS

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 
-from minewatch.core.points import NEVER_MS, Live
+from minewatch.core.readings.points import NEVER_MS, Live
 from minewatch.core.shelves import Shelves
 from minewatch.model.quality import Quality
 

@@ -18,7 +18,7 @@ from minewatch.model.image import Image
 from minewatch.model.mine import Mine
 
 if TYPE_CHECKING:
-    from minewatch.core.points import Live, Moved
+    from minewatch.core.readings.points import Live, Moved
 
 
 class Draft:

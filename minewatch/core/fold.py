@@ -8,22 +8,16 @@ that changes nothing durable maps to `keep`.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from minewatch.core import (
-    alarm,
-    approval,
-    calibration,
-    comparison,
-    cover,
-    house,
-    interlock,
-    people,
-    points,
-    release,
-    withdrawal,
-)
+from minewatch.core import house
+from minewatch.core.alarms import alarm
+from minewatch.core.desk import approval
 from minewatch.core.folding import Fold
+from minewatch.core.people import people
+from minewatch.core.power import interlock, release
+from minewatch.core.readings import calibration, comparison, cover, points
 from minewatch.core.snapshot import durable_from_event
 from minewatch.core.state import Durable
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.event import Event
 
 STATE_KIND = "state"

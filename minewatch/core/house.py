@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core import alarm, points
-from minewatch.core.act import Act, Given, is_id
+from minewatch.core.alarms import alarm
+from minewatch.core.desk.act import Act, Given, is_id
 from minewatch.core.folding import Fold, keep, with_entry, without
+from minewatch.core.readings import points
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Notice

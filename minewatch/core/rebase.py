@@ -7,12 +7,14 @@ lower mode. An id never changes its meaning: a point keeps its kind, an output i
 
 from dataclasses import replace
 
-from minewatch.core import alarm, points, withdrawal
+from minewatch.core.alarms import alarm
 from minewatch.core.draft import Draft
 from minewatch.core.plan import DRIVEN, Plan, PointPlan, build
-from minewatch.core.start import SOUNDERS
+from minewatch.core.power.start import SOUNDERS
+from minewatch.core.readings import points
 from minewatch.core.state import Durable, State
 from minewatch.core.step import Step
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.codec import mine_hash
 from minewatch.model.image import Image

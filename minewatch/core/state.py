@@ -8,16 +8,16 @@ their dictionaries are copied on write, so that a cycle costs what changed in it
 
 from dataclasses import dataclass, field
 
-from minewatch.core.alarm import AlarmsDurable, AlarmsVolatile
-from minewatch.core.approval import ApprovalsDurable
-from minewatch.core.calibration import CalibrationsDurable, CalibrationsVolatile
-from minewatch.core.comparison import ComparisonDurable, ComparisonVolatile
+from minewatch.core.alarms.alarm import AlarmsDurable, AlarmsVolatile
+from minewatch.core.desk.approval import ApprovalsDurable
 from minewatch.core.house import HouseDurable, HouseVolatile
-from minewatch.core.interlock import InterlockDurable, InterlockVolatile
-from minewatch.core.people import PeopleDurable, PeopleVolatile
+from minewatch.core.people.people import PeopleDurable, PeopleVolatile
 from minewatch.core.plan import Plan
-from minewatch.core.points import PointsDurable, PointsVolatile
-from minewatch.core.withdrawal import WithdrawalDurable, WithdrawalVolatile
+from minewatch.core.power.interlock import InterlockDurable, InterlockVolatile
+from minewatch.core.readings.calibration import CalibrationsDurable, CalibrationsVolatile
+from minewatch.core.readings.comparison import ComparisonDurable, ComparisonVolatile
+from minewatch.core.readings.points import PointsDurable, PointsVolatile
+from minewatch.core.withdrawals.withdrawal import WithdrawalDurable, WithdrawalVolatile
 
 
 @dataclass(frozen=True, slots=True)

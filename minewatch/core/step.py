@@ -7,27 +7,15 @@ arrive in one cycle, the demand wins.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.core import (
-    approval,
-    calibration,
-    commands,
-    comparison,
-    cover,
-    escalation,
-    gas,
-    headcount,
-    house,
-    outputs,
-    people,
-    points,
-    proof,
-    release,
-    snapshot,
-    start,
-    withdrawal,
-)
+from minewatch.core import house, snapshot
+from minewatch.core.alarms import escalation
+from minewatch.core.desk import approval, commands
 from minewatch.core.draft import Draft
+from minewatch.core.people import headcount, people
+from minewatch.core.power import outputs, proof, release, start
+from minewatch.core.readings import calibration, comparison, cover, gas, points
 from minewatch.core.state import State
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.event import Event
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine

@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from minewatch.core import alarm, comparison, headcount, people, release, withdrawal
+from minewatch.core.alarms import alarm
 from minewatch.core.draft import Draft
-from minewatch.core.interlock import Cause, Want
-from minewatch.core.points import NEVER_MS, Live
+from minewatch.core.people import headcount, people
+from minewatch.core.power import release
+from minewatch.core.power.interlock import Cause, Want
+from minewatch.core.readings import comparison
+from minewatch.core.readings.points import NEVER_MS, Live
 from minewatch.core.state import State
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine, OutputRole
 

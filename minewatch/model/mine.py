@@ -10,6 +10,35 @@ from enum import StrEnum
 
 from minewatch.model.device_text import DeviceText
 from minewatch.model.kind import Kind
+from minewatch.model.point import Limits, Point
+from minewatch.model.staff import Escalation, Handover, Person, Role, Staff
+from minewatch.model.wiring import Cause, Condition, Interlock, Load, Output, OutputRole
+
+__all__ = [
+    "Bus",
+    "Cause",
+    "Comparison",
+    "Condition",
+    "Console",
+    "Device",
+    "Escalation",
+    "Handover",
+    "Interlock",
+    "Limits",
+    "Load",
+    "Mine",
+    "Mode",
+    "Output",
+    "OutputRole",
+    "Person",
+    "Point",
+    "Reader",
+    "Role",
+    "Staff",
+    "Upload",
+    "Zone",
+    "ZoneKind",
+]
 
 
 class Mode(StrEnum):
@@ -31,57 +60,6 @@ class ZoneKind(StrEnum):
     HEADING = "heading"
     RETURN = "return"
     ROOM = "room"
-
-
-class Role(StrEnum):
-    """What a named person may do; which acts need which roles is decided in the core."""
-
-    VIEWER = "viewer"
-    DISPATCHER = "dispatcher"
-    MONITORING_OPERATOR = "monitoring_operator"
-    DUTY_LEADER = "duty_leader"
-    CHIEF_ENGINEER = "chief_engineer"
-    MINE_HEAD = "mine_head"
-    FIELD_ENGINEER = "field_engineer"
-    GAS_CHECKER = "gas_checker"
-    LAMP_ROOM_CLERK = "lamp_room_clerk"
-
-
-class OutputRole(StrEnum):
-    """What an output is for; its behaviour at loss of heartbeat follows from it (practice 7)."""
-
-    POWER_CUT = "power_cut"
-    SIREN = "siren"
-    BROADCAST = "broadcast"
-    HORN = "horn"
-    SURFACE_HORN = "surface_horn"
-    GATE = "gate"
-
-
-class Condition(StrEnum):
-    """When a point demands an interlock."""
-
-    TRIP = "trip"
-    FAULT = "fault"
-    OFF = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits in the kind's smallest unit; None where the place has none.
-
-    `alarm`, `trip` and `withdraw` act at value >= limit, `restore` and `clear` permit at
-    value < limit. `low_alarm` acts at value < limit (oxygen, air speed).
-    """
-
-    pre_alarm: int | None = None
-    alarm: int | None = None
-    trip: int | None = None
-    restore: int | None = None
-    withdraw: int | None = None
-    clear: int | None = None
-    low_alarm: int | None = None
-    low_clear: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,77 +106,6 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One measured or reported quantity, read as `signal` of `device`.
-
-    `scan_ms` is its scan class (`model.scan`), resolved at loading; 0 is the pace of its line.
-    `compare_with` is the point of the certified system that stands beside it (practice 33).
-    `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
-    """
-
-    id: str
-    name: str
-    kind: Kind
-    zone: str
-    device: str
-    signal: str
-    place: str
-    limits: Limits = field(default_factory=Limits)
-    citation: str = ""
-    fault_after_ms: int = 10_000
-    at: tuple[int, int] | None = None
-    scan_ms: int = 0
-    compare_with: str = ""
-    stale_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A consumer that a power-cut output takes away; `kind` is checked against practice 4."""
-
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A relay channel. `proof` is an independent input on another device that shows it acted.
-
-    `covers` are the zones whose people hear it (siren, broadcast); empty means its own zone.
-    """
-
-    id: str
-    name: str
-    role: OutputRole
-    zone: str
-    device: str
-    signal: str
-    proof: str | None
-    proof_within_ms: int = 2000
-    cuts: tuple[Load, ...] = ()
-    upstream: str | None = None
-    covers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A point and the condition under which it demands an interlock."""
-
-    point: str
-    condition: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Interlock:
-    """Cause and effect: any of `causes` demands all of `outputs`."""
-
-    id: str
-    name: str
-    causes: tuple[Cause, ...]
-    outputs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Reader:
     """A personnel reader. Seen there, a badge is in `zone`; `outer` is the zone beyond it.
 
@@ -214,29 +121,6 @@ class Reader:
     mouth: bool = False
     directed: bool = False
     at: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody who may go underground; `code` is what leaves the mine, never the name."""
-
-    code: str
-    name: str
-    badge: str
-    trade: str = ""
-    team: str = ""
-    leader: bool = False
-    visitor: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Staff:
-    """Somebody who may act in the house; a modem dials `phone` where there is one."""
-
-    code: str
-    name: str
-    role: Role
-    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,33 +151,6 @@ class Comparison:
     more_than: int
     for_ms: int
     citation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Escalation:
-    """Seconds from an unanswered alarm to each next step (practice 13).
-
-    `message` is the text of a short message in the mine's language, with the fields mine, kind,
-    source, value and minutes; `kind_words` are the words for the kinds of alarms in it.
-    """
-
-    horn_s: int = 30
-    duty_leader_s: int = 60
-    mine_head_s: int = 180
-    county_s: int = 300
-    repeat_s: int = 300
-    silence_s: int = 120
-    message: str = ""
-    kind_words: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """The shift change in which the mine total may exceed its limit (practice 20)."""
-
-    starts: tuple[str, ...] = ()
-    minutes: int = 60
-    people_max: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

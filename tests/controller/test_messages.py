@@ -7,7 +7,7 @@ import pytest
 from minewatch_drivers.vendor.gsm_line import MESSAGES_MAX, GsmLine, Message
 
 from minewatch.controller.messages import Messages
-from minewatch.core.alarm import Alarm
+from minewatch.core.alarms.alarm import Alarm
 from minewatch.model.alarm import AlarmKind, AlarmState
 from minewatch.model.event import Event
 from minewatch.model.image import Notice

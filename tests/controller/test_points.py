@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minewatch.controller.points import changed_points, spell_points
-from minewatch.core.points import NEVER_MS, Live, PointsVolatile
+from minewatch.core.readings.points import NEVER_MS, Live, PointsVolatile
 from minewatch.core.shelves import Shelves, Writing
 from minewatch.core.state import State, Volatile
 from minewatch.core.view import view

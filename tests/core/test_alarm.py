@@ -2,9 +2,9 @@
 
 import pytest
 
-from minewatch.core import alarm
-from minewatch.core.alarm import Alarm, AlarmsDurable, moved
-from minewatch.core.escalation import step_due_ms, step_name
+from minewatch.core.alarms import alarm
+from minewatch.core.alarms.alarm import Alarm, AlarmsDurable, moved
+from minewatch.core.alarms.escalation import step_due_ms, step_name
 from minewatch.model.alarm import LIFE_CYCLE, PRIORITY, AlarmKind, AlarmMove, AlarmState
 from minewatch.model.mine import Escalation
 

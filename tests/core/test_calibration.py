@@ -2,8 +2,8 @@
 
 import pytest
 
-from minewatch.core.alarm import is_active
-from minewatch.core.calibration import Profile, extended_by
+from minewatch.core.alarms.alarm import is_active
+from minewatch.core.readings.calibration import Profile, extended_by
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

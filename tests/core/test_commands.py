@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minewatch.core.commands import ACTS
+from minewatch.core.desk.commands import ACTS
 from minewatch.core.step import step
 from minewatch.model.canonical import canonical
 from minewatch.model.image import Command, Image

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minewatch.core import snapshot
-from minewatch.core.comparison import LOOK_MS
 from minewatch.core.fold import recover
+from minewatch.core.readings.comparison import LOOK_MS
 from minewatch.core.rebase import rebase
 from minewatch.core.snapshot import durable_from_json, durable_to_json
 from minewatch.core.view import view

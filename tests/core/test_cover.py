@@ -2,8 +2,8 @@
 
 import pytest
 
-from minewatch.core import cover
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
+from minewatch.core.readings import cover
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
 from minewatch.core.plan import build
-from minewatch.core.points import level_of, permits
+from minewatch.core.readings.points import level_of, permits
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import Limits
 

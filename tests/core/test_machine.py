@@ -271,7 +271,7 @@ def test_the_core_against_the_model_for_long(core_tools: Any) -> None:
 
 def test_the_model_finds_a_core_that_forgets(core_tools: Any, monkeypatch: Any) -> None:
     """The campaign can fail: without the 60 s it finds a forbidden release."""
-    from minewatch.core import release
+    from minewatch.core.power import release
 
     monkeypatch.setattr(release, "BELOW_MS", 0)
     rig = core_tools.Rig(core_tools.build_mine()).start()

@@ -27,7 +27,7 @@ def test_every_kind_is_registered(kind: str) -> None:
 def test_every_emitted_kind_can_be_folded() -> None:
     """Each literal kind that the core emits has a fold: recovery understands what was written."""
     emitted: set[str] = set()
-    for path in (ROOT / "minewatch" / "core").glob("*.py"):
+    for path in (ROOT / "minewatch" / "core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "emit":
                 emitted |= {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
 from minewatch.core.plan import build
 from minewatch.core.step import step
 from minewatch.core.wheel import Turning, Wheel

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.image import Reading, Sample
 from minewatch.model.mine import Mine

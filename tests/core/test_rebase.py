@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from minewatch.core.alarm import is_active
+from minewatch.core.alarms.alarm import is_active
 from minewatch.core.rebase import rebase
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.codec import mine_hash

@@ -60,7 +60,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def _reached() -> dict[Path, set[str]]:
-    waiting = sorted((ROOT / "minewatch" / "core").glob("*.py"))
+    waiting = sorted((ROOT / "minewatch" / "core").rglob("*.py"))
     reached: dict[Path, set[str]] = {}
     while waiting:
         path = waiting.pop()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from minewatch.core.commands import ACTS
+from minewatch.core.desk.commands import ACTS
 from minewatch.core.fold import recover
 from minewatch.core.snapshot import durable_from_json, durable_to_json
 from minewatch.core.state import Durable, State

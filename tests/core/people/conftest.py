@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from minewatch.core import headcount
 from minewatch.core import view as core_view
 from minewatch.core.fold import recover
+from minewatch.core.people import headcount
 from minewatch.core.state import State
 from minewatch.core.step import step
 from minewatch.model.event import Event

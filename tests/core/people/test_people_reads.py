@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from minewatch.core import hearing
 from minewatch.core.fold import recover
+from minewatch.core.people import hearing
 from minewatch.core.snapshot import durable_from_json, durable_to_json
 from minewatch.model.image import Reading, Sample, Sighting
 from minewatch.model.mine import Reader

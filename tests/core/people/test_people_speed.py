@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from minewatch.core import headcount, people
 from minewatch.core.draft import Draft
+from minewatch.core.people import headcount, people
 from minewatch.model.image import Image, Sample, Sighting
 
 SIGHTINGS = 200

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from minewatch.core import withdrawal
 from minewatch.core.draft import Draft
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.image import Command, Image
 from minewatch.model.mine import Mode
 from minewatch.model.quality import Quality

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minewatch.core import alarm
+from minewatch.core.alarms import alarm
 from minewatch.core.folding import Fold, with_entry, without
-from minewatch.core.roster import Span
+from minewatch.core.people.roster import Span
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.kind import Kind

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from minewatch.core import alarm, fault, points
-from minewatch.core.act import Act, Given, Reasons, is_id
+from minewatch.core.alarms import alarm
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, with_entry, without
+from minewatch.core.readings import fault, points
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command

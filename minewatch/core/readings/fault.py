@@ -7,9 +7,10 @@ A point under CALIBRATION or bypass locks only where no GOOD methane neighbour g
 
 from typing import TYPE_CHECKING
 
-from minewatch.core import alarm, interlock
+from minewatch.core.alarms import alarm
 from minewatch.core.plan import PointPlan
-from minewatch.core.points import Live, is_open
+from minewatch.core.power import interlock
+from minewatch.core.readings.points import Live, is_open
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

@@ -8,7 +8,7 @@ gives the direction, so that each proves its own side.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from minewatch.core.roster import Side
+from minewatch.core.people.roster import Side
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Mine, Reader, ZoneKind
 

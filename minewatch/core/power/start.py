@@ -15,7 +15,8 @@ names like every other.
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import interlock, withdrawal
+from minewatch.core.power import interlock
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.mine import Output, OutputRole
 
 if TYPE_CHECKING:

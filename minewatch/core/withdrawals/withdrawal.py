@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core import muster
-from minewatch.core.act import ANYONE, Act, Given, Reasons, is_id, is_ids
+from minewatch.core.desk.act import ANYONE, Act, Given, Reasons, is_id, is_ids
 from minewatch.core.folding import Fold
+from minewatch.core.withdrawals import muster
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command

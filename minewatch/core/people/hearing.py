@@ -9,10 +9,10 @@ counted in hi and leaves lo until a later record settles it: a late read never u
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from minewatch.core import roster
-from minewatch.core.ears import MISSING_MAX, WRAP, Ears
-from minewatch.core.layout import Layout, Place
-from minewatch.core.roster import Doubt, PeopleVolatile, Side, Track
+from minewatch.core.people import roster
+from minewatch.core.people.ears import MISSING_MAX, WRAP, Ears
+from minewatch.core.people.layout import Layout, Place
+from minewatch.core.people.roster import Doubt, PeopleVolatile, Side, Track
 from minewatch.model.image import Sighting
 
 if TYPE_CHECKING:

@@ -7,9 +7,11 @@ window the mine's total may exceed its limit (practice 20); faces and headings n
 
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core import alarm, roster, tally, withdrawal
-from minewatch.core.people import READER_LOST_MS
-from minewatch.core.roster import Count, Span
+from minewatch.core.alarms import alarm
+from minewatch.core.people import roster, tally
+from minewatch.core.people.people import READER_LOST_MS
+from minewatch.core.people.roster import Count, Span
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import ZoneKind
 

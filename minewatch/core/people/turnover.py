@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core.deadline import Deadline
 from minewatch.core.folding import Fold, keep, with_entry, without
-from minewatch.core.roster import UNBADGED, Doubt, Gap, Inside, PeopleDurable
+from minewatch.core.people.roster import UNBADGED, Doubt, Gap, Inside, PeopleDurable
 
 if TYPE_CHECKING:
     from minewatch.core.state import Durable

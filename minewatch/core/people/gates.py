@@ -7,8 +7,8 @@ closed by two names. All gates together are taken to stand around the whole mout
 
 from typing import TYPE_CHECKING
 
-from minewatch.core import roster
-from minewatch.core.layout import Layout
+from minewatch.core.people import roster
+from minewatch.core.people.layout import Layout
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ stand in `roster`, the counting and its limits in `headcount`.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core import alarm, gates, roster
-from minewatch.core.act import Act, Given, Reasons, is_id
-from minewatch.core.ears import SLACK_MS
-from minewatch.core.hearing import Hearing, end_full
-from minewatch.core.layout import Layout, layout_of
-from minewatch.core.roster import (
+from minewatch.core.alarms import alarm
+from minewatch.core.desk.act import Act, Given, Reasons, is_id
+from minewatch.core.people import gates, roster
+from minewatch.core.people.ears import SLACK_MS
+from minewatch.core.people.hearing import Hearing, end_full
+from minewatch.core.people.layout import Layout, layout_of
+from minewatch.core.people.roster import (
     UNBADGED,
     Doubt,
     Ear,
@@ -22,7 +23,7 @@ from minewatch.core.roster import (
     Side,
     Track,
 )
-from minewatch.core.turnover import FOLDS
+from minewatch.core.people.turnover import FOLDS
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.image import Command, Sample
 from minewatch.model.mine import Role

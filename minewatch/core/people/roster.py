@@ -14,7 +14,7 @@ from minewatch.core.deadline import Deadline
 
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
-    from minewatch.core.layout import Layout
+    from minewatch.core.people.layout import Layout
 
 EPISODE_MS = 60_000
 """Gate and reads that agree and rest for so long start a new count, so that a reason shows the

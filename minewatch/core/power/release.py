@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import fault, gas, interlock, points
-from minewatch.core.act import Act, Given, Reasons, is_id, is_ids, is_integer
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_ids, is_integer
 from minewatch.core.folding import Fold, with_entry, without
-from minewatch.core.interlock import Cause, HandValue, Pending
 from minewatch.core.plan import PointPlan
-from minewatch.core.points import permits
+from minewatch.core.power import interlock
+from minewatch.core.power.interlock import Cause, HandValue, Pending
+from minewatch.core.readings import fault, gas, points
+from minewatch.core.readings.points import permits
 from minewatch.model.event import Event
 from minewatch.model.image import Command
 from minewatch.model.mine import Role

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import alarm, interlock
-from minewatch.core.interlock import Want
-from minewatch.core.points import Live
+from minewatch.core.alarms import alarm
+from minewatch.core.power import interlock
+from minewatch.core.power.interlock import Want
+from minewatch.core.readings.points import Live
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import Output, OutputRole
 from minewatch.model.quality import Quality

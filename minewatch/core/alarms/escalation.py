@@ -7,7 +7,7 @@ again at every repeat. Practice 12: cause and measure are due 30 minutes after t
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core.alarm import CLOSE_OUT_PRIORITY_MAX, Alarm
+from minewatch.core.alarms.alarm import CLOSE_OUT_PRIORITY_MAX, Alarm
 from minewatch.model.alarm import AlarmKind, AlarmState
 from minewatch.model.mine import Escalation
 

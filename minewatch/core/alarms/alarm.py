@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from minewatch.core.act import Act, Given, Reasons, is_id, is_ids
+from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_ids
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.model.alarm import LIFE_CYCLE, PRIORITY, AlarmKind, AlarmMove, AlarmState
 from minewatch.model.event import Event

@@ -8,8 +8,11 @@ and clears nothing: what stands, holds.
 
 from typing import TYPE_CHECKING
 
-from minewatch.core import alarm, fault, interlock, points, withdrawal
+from minewatch.core.alarms import alarm
 from minewatch.core.plan import PointPlan
+from minewatch.core.power import interlock
+from minewatch.core.readings import fault, points
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

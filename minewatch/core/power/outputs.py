@@ -9,7 +9,9 @@ permitted; exits are never blocked. In mode monitor the table is empty.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from minewatch.core import headcount, proof, start, withdrawal
+from minewatch.core.people import headcount
+from minewatch.core.power import proof, start
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.mine import Output, OutputRole
 
 if TYPE_CHECKING:

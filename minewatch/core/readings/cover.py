@@ -8,11 +8,12 @@ engineer and duty leader, 2 h, at most 8 h; it never lets a place go without any
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import alarm, fault, points
-from minewatch.core.act import Act, Given, Reasons, is_id, is_integer
+from minewatch.core.alarms import alarm
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_integer
 from minewatch.core.folding import Fold, keep, with_entry, without
-from minewatch.core.interlock import Bypass, Cover
+from minewatch.core.power.interlock import Bypass, Cover
+from minewatch.core.readings import fault, points
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command

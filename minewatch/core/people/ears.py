@@ -7,8 +7,8 @@ within a minute. Known numbers are dropped, so that a log played again changes n
 
 from typing import TYPE_CHECKING
 
-from minewatch.core.layout import Layout
-from minewatch.core.roster import Ear, Missing
+from minewatch.core.people.layout import Layout
+from minewatch.core.people.roster import Ear, Missing
 from minewatch.model.image import Sighting
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ has no count.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from minewatch.core import gates, roster
-from minewatch.core.layout import Layout
-from minewatch.core.roster import Count, Doubt, Reason, Span
+from minewatch.core.people import gates, roster
+from minewatch.core.people.layout import Layout
+from minewatch.core.people.roster import Count, Doubt, Reason, Span
 from minewatch.model.mine import ZoneKind
 
 if TYPE_CHECKING:

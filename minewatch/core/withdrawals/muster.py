@@ -8,7 +8,7 @@ until the badge is heard, out, or closed by two names.
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minewatch.core import alarm
+from minewatch.core.alarms import alarm
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import Mine, OutputRole
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from minewatch.core.act import Act, Given, Reasons, is_id
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, keep, with_entry, without
 from minewatch.model.event import Event
 from minewatch.model.image import Command, ReadBack

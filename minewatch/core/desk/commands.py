@@ -7,19 +7,15 @@ not have exactly the named arguments of the named types is refused as `malformed
 
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core import (
-    alarm,
-    approval,
-    calibration,
-    cover,
-    house,
-    interlock,
-    people,
-    release,
-    withdrawal,
-)
-from minewatch.core.act import Act, Given, Reasons, is_id
-from minewatch.core.approval import Approval
+from minewatch.core import house
+from minewatch.core.alarms import alarm
+from minewatch.core.desk import approval
+from minewatch.core.desk.act import Act, Given, Reasons, is_id
+from minewatch.core.desk.approval import Approval
+from minewatch.core.people import people
+from minewatch.core.power import interlock, release
+from minewatch.core.readings import calibration, cover
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.image import Command
 from minewatch.model.mine import Role
 

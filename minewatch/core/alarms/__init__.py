@@ -1,0 +1,1 @@
+"""Alarms: their life cycle and what happens while nobody answers."""

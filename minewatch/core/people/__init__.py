@@ -1,0 +1,1 @@
+"""People: who is underground, counted so that the truth lies between lo and hi."""

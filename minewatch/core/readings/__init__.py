@@ -1,0 +1,1 @@
+"""Readings: what points say, how far it is believed, which limits it reaches, who stands in."""

@@ -1,0 +1,1 @@
+"""Withdrawals: people ordered out, missed, and let back in."""

@@ -1,0 +1,48 @@
+"""A point of the mine and its limits, resolved at loading; nothing later looks a limit up again."""
+
+from dataclasses import dataclass, field
+
+from minewatch.model.kind import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits in the kind's smallest unit; None where the place has none.
+
+    `alarm`, `trip` and `withdraw` act at value >= limit, `restore` and `clear` permit at
+    value < limit. `low_alarm` acts at value < limit (oxygen, air speed).
+    """
+
+    pre_alarm: int | None = None
+    alarm: int | None = None
+    trip: int | None = None
+    restore: int | None = None
+    withdraw: int | None = None
+    clear: int | None = None
+    low_alarm: int | None = None
+    low_clear: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured or reported quantity, read as `signal` of `device`.
+
+    `scan_ms` is its scan class (`model.scan`), resolved at loading; 0 is the pace of its line.
+    `compare_with` is the point of the certified system that stands beside it (practice 33).
+    `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    zone: str
+    device: str
+    signal: str
+    place: str
+    limits: Limits = field(default_factory=Limits)
+    citation: str = ""
+    fault_after_ms: int = 10_000
+    at: tuple[int, int] | None = None
+    scan_ms: int = 0
+    compare_with: str = ""
+    stale_ms: int = 0
