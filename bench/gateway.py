@@ -42,7 +42,7 @@ from minewatch.record.journal_files import (
     read_chunk,
 )
 from minewatch.record.verify import verify
-from minewatch.replay import replay
+from minewatch.replay.again import replay
 
 BENCH = Path(__file__).resolve().parent
 SETTLE_S = 6.0

@@ -43,7 +43,7 @@ from minewatch.record.ledger import Ledger
 from minewatch.record.store import RecordStore, StoreLimits
 from minewatch.record.trend import pack
 from minewatch.record.verify import verify
-from minewatch.replay import replay
+from minewatch.replay.again import replay
 
 POINTS = 2_000
 PER_DEVICE = 20

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -21,8 +22,10 @@ from minewatch.mine import load
 from minewatch.model.mine import Mine
 from minewatch.record import RecordError
 from minewatch.record.findings import Finding, Report
-from minewatch.replay import Comparison
 from minewatch.text import Catalogue
+
+if TYPE_CHECKING:
+    from minewatch.replay.again import Comparison
 
 FOUND_MAX = 50
 """Findings printed; `--json` has all of them."""
@@ -66,29 +69,73 @@ def verify(
     type=click.Path(exists=True, path_type=Path),
     help="What this configuration would have decided 用另一份配置重算.",
 )
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Draw it as an SVG sheet (with --config) 画成一张图.",
+)
 @lang_option
 @json_option
 def replay(
-    folder: Path, run_id: str | None, config: Path | None, lang: str | None, as_json: bool
+    folder: Path,
+    run_id: str | None,
+    config: Path | None,
+    picture: Path | None,
+    lang: str | None,
+    as_json: bool,
 ) -> None:
     """Run the recorded inputs of a state FOLDER again and compare. 重放记录."""
-    from minewatch.replay import replay as again  # noqa: PLC0415  loads the core
-
     say = texts(lang)
+    if picture is not None and config is None:
+        raise click.UsageError(say.say("what_if.picture_of_what"))
     other = _other(config, say)
     try:
-        with _progress(say, quiet=as_json) as tell:
-            found = again(
-                folder, run_id, other, lambda cycles, _plant_ms: tell("replay", cycles, 0)
-            )
+        equal = (
+            _again(folder, run_id, say, as_json=as_json)
+            if other is None
+            else _what_if(folder, run_id, other, say, picture, as_json=as_json)
+        )
     except (RecordError, OSError) as error:
         click.echo(say.say("verify.unreadable", why=error), err=True)
         sys.exit(exit_codes.IO_ERROR)
+    sys.exit(exit_codes.OK if equal else exit_codes.CHECK_FAILED)
+
+
+def _again(folder: Path, run_id: str | None, say: Catalogue, *, as_json: bool) -> bool:
+    from minewatch.replay.again import replay as again  # noqa: PLC0415  loads the core
+
+    with _progress(say, quiet=as_json) as tell:
+        found = again(folder, run_id, partial(tell, "replay"))
     if as_json:
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
     else:
         _print_comparison(found, say)
-    sys.exit(exit_codes.OK if found.equal else exit_codes.CHECK_FAILED)
+    return found.equal
+
+
+def _what_if(
+    folder: Path,
+    run_id: str | None,
+    other: Mine,
+    say: Catalogue,
+    sheet: Path | None,
+    *,
+    as_json: bool,
+) -> bool:
+    from minewatch.cli.what_if import print_what_if  # noqa: PLC0415  loads the core
+    from minewatch.replay.picture import picture  # noqa: PLC0415  loads the core
+    from minewatch.replay.what_if import what_if  # noqa: PLC0415  loads the core
+
+    with _progress(say, quiet=as_json) as tell:
+        found = what_if(folder, other, run_id, partial(tell, "replay"))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
+    else:
+        print_what_if(found, say)
+    if sheet is not None:
+        sheet.write_text(picture(found, say), "utf-8")
+        click.echo(say.say("what_if.drawn", file=sheet), err=True)
+    return found.equal
 
 
 def _other(config: Path | None, say: Catalogue) -> Mine | None:
@@ -153,7 +200,7 @@ def _finding(finding: Finding, say: Catalogue) -> str:
     return say.say(f"verify.{finding.code}", **{"near": "", "reason": "", "at": "", **place})
 
 
-def _print_comparison(found: Comparison, say: Catalogue) -> None:
+def _print_comparison(found: "Comparison", say: Catalogue) -> None:
     console = Console()
     seconds = max(found.seconds, 0.001)
     console.print(
@@ -182,7 +229,3 @@ def _print_comparison(found: Comparison, say: Catalogue) -> None:
             console.print(
                 say.say(f"verify.{key}", leaf=leaf), markup=False, highlight=False, soft_wrap=True
             )
-    for kind in sorted(found.recorded_kinds.keys() | found.replayed_kinds.keys()):
-        before, now = found.recorded_kinds[kind], found.replayed_kinds[kind]
-        if before != now:
-            console.print(say.say("verify.counts", kind=kind, before=before, now=now))

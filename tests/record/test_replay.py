@@ -1,6 +1,5 @@
 """Replay: the recorded inputs give the recorded decisions, in any process; a change is located."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ from minewatch.mine import load
 from minewatch.model.canonical import encode
 from minewatch.model.image import Image, Notice, Reading, Sample
 from minewatch.model.kind import UNITS
-from minewatch.model.mine import Limits, Mine
+from minewatch.model.mine import Mine
 from minewatch.model.quality import Quality
 from minewatch.record import RecordError
 from minewatch.record.digest import DecisionDigest
@@ -33,7 +32,7 @@ from minewatch.record.journal import JournalLimits, Start
 from minewatch.record.ledger import Ledger
 from minewatch.record.store import RecordStore, StoreLimits
 from minewatch.record.verify import verify
-from minewatch.replay import replay
+from minewatch.replay.again import replay
 
 DEMO = Path(__file__).parents[2] / "config" / "demo-mine"
 CYCLES = 900
@@ -130,23 +129,6 @@ def test_replay_in_another_process(recorded: Path, seed: str) -> None:
     )
     assert ran.returncode == 0, ran.stderr.decode()
     assert json.loads(ran.stdout)["digest"] == replay(recorded).digest
-
-
-def test_other_configuration_differs_at_a_cycle(recorded: Path, mine: Mine) -> None:
-    """A mine with lower alarm limits first decides otherwise at a named cycle and entry."""
-    points = tuple(
-        dataclasses.replace(each, limits=_lowered(each.limits)) if each.limits.alarm else each
-        for each in mine.points
-    )
-    found = replay(recorded, other=dataclasses.replace(mine, points=points))
-    assert found.difference is not None
-    assert 0 <= found.difference.cycle < CYCLES
-    assert found.difference.recorded != found.difference.replayed
-    assert found.cycles == CYCLES
-
-
-def _lowered(limits: Limits) -> Limits:
-    return dataclasses.replace(limits, pre_alarm=20, alarm=40)
 
 
 def test_altered_input_is_located(recorded: Path, tmp_path: Path) -> None:
