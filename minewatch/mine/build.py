@@ -7,6 +7,7 @@ from minewatch.mine.certified import Certified
 from minewatch.mine.fault import Faults
 from minewatch.mine.limits import LimitResolver
 from minewatch.mine.rules import Rules
+from minewatch.mine.rules.acts import load_acts
 from minewatch.mine.shape import Row, Shaped
 from minewatch.model import mine as model
 from minewatch.model.alarm import AlarmKind
@@ -69,6 +70,7 @@ class Builder:
             handover=_handover(shaped),
             escalation=_escalation(shaped, table.language),
             console=_console(shaped),
+            acts=load_acts(),
         )
 
     def _point(self, row: Row[schema.PointTable]) -> model.Point:

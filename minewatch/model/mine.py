@@ -8,6 +8,7 @@ of the rule that it comes from; nothing later looks a limit up again.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from minewatch.model.acts import Acts
 from minewatch.model.device_text import DeviceText
 from minewatch.model.kind import Kind
 from minewatch.model.point import Limits, Point
@@ -195,6 +196,7 @@ class Mine:
     handover: Handover = field(default_factory=Handover)
     escalation: Escalation = field(default_factory=Escalation)
     console: Console = field(default_factory=Console)
+    acts: Acts = field(default_factory=Acts)
 
     def __post_init__(self) -> None:
         """Index the tuples once; the order of each stays the order of the file."""

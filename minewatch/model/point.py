@@ -30,6 +30,7 @@ class Point:
     `scan_ms` is its scan class (`model.scan`), resolved at loading; 0 is the pace of its line.
     `compare_with` is the point of the certified system that stands beside it (practice 33).
     `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
+    `catalytic` says that its element burns the gas: it needs oxygen, warm-up and frequent calibration.
     """
 
     id: str
@@ -46,3 +47,4 @@ class Point:
     scan_ms: int = 0
     compare_with: str = ""
     stale_ms: int = 0
+    catalytic: bool = False

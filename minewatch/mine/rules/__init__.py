@@ -19,8 +19,8 @@ from minewatch.model.kind import Kind
 from minewatch.model.mine import ZoneKind
 
 FILES = (
-    "bounds.toml", "comparisons.toml", "gas_places.toml", "headcount.toml", "loads.toml",
-    "withdrawals.toml",
+    "acts.toml", "bounds.toml", "comparisons.toml", "gas_places.toml", "headcount.toml",
+    "loads.toml", "withdrawals.toml",
 )  # fmt: skip
 
 LIMITS = (
