@@ -35,6 +35,12 @@ class Slot:
         self.filled = asyncio.Event()
         self.change: tuple[str, Mapping[str, Any]] | None = None
         self.behind = True
+        self.gone = False
+
+    def end(self) -> None:
+        """Say that the page has gone: its stream ends at once, however quiet it is."""
+        self.gone = True
+        self.filled.set()
 
     def put(self, kind: str, body: Mapping[str, Any]) -> None:
         """Offer a change; a second one before the first was taken means a full frame."""
@@ -143,7 +149,7 @@ class Hub:
         """
         staff = is_staff()
         beat_s = self._now_s()
-        while not self.closing:
+        while not (self.closing or slot.gone):
             if (now_staff := is_staff()) is not staff:
                 staff, slot.behind = now_staff, True
             if chunk := self._next(slot, staff):
@@ -209,6 +215,7 @@ class EventStream:
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send until the page is gone."""
         gone = asyncio.create_task(_disconnected(receive))
+        gone.add_done_callback(lambda _: self._slot.end())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
             async with aclosing(self._hub.events(self._slot, self._is_staff)) as events:  # type: ignore[type-var]
@@ -216,8 +223,6 @@ class EventStream:
                     part = {"type": "http.response.body", "body": chunk, "more_body": True}
                     async with asyncio.timeout(WRITE_S):
                         await send(part)
-                    if gone.done():
-                        return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             _log.info("a page took nothing for %g s and was let go", WRITE_S)
