@@ -44,7 +44,9 @@ SOUND_ONLY = frozenset({"acknowledge", "silence"})
 KINDS = SOUND_ONLY | {
     "close_out", "withdraw", "all_clear", "resume_descent", "hand_value", "hand_cover",
     "end_hand_cover", "release", "bypass", "end_bypass", "calibrate", "extend_calibration",
-    "end_calibration", "cut", "close_person", "approve",
+    "end_calibration", "cut", "close_person", "approve", "notice",
+    "record_call", "start_work", "end_work", "move_head", "replace_head", "end_head_work",
+    "test_interlock", "record_test",
 }  # fmt: skip
 """What a page may ask for (ARCHITECTURE.md §4); `reload` is the supervisor's alone."""
 

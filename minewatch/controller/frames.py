@@ -25,6 +25,7 @@ SECTIONS = (
     "bypasses",
     "approvals",
     "comparisons",
+    "notices",
 )
 """Parts of a frame that, like `points`, are tables by id, and so are sent entry by entry."""
 

@@ -256,6 +256,9 @@ class Socket:
             return
         before = self._frames.reports.get(subject)
         self._frames.reports[subject] = data
+        reached = data.get("acknowledged")
+        if subject == "upload" and reached and reached != (before or {}).get("acknowledged"):
+            self._notice("upload_acknowledged", subject, index=reached)
         if before is None or before.get("up") != data.get("up"):
             up = data.get("up", True) is not False
             self._notice(f"{subject}_restored" if up else f"{subject}_lost", subject)

@@ -31,3 +31,9 @@ class Deadline:
         spent_ms = max(last_ms, event.now_ms)
         remaining_ms = min(self.ms - spent_ms, self.wall_ms - event.wall_ms)
         return Deadline(event.now_ms + remaining_ms, self.wall_ms)
+
+    def rebased_late(self, event: Event, last_ms: int) -> "Deadline":
+        """Return the same at the later of the two: for what permits once it has been reached."""
+        spent_ms = max(last_ms, event.now_ms)
+        remaining_ms = max(self.ms - spent_ms, self.wall_ms - event.wall_ms)
+        return Deadline(event.now_ms + remaining_ms, self.wall_ms)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from minewatch.core import house
 from minewatch.core.alarms import alarm
-from minewatch.core.desk import approval
+from minewatch.core.desk import approval, planned_work
 from minewatch.core.folding import Fold
 from minewatch.core.people import people
 from minewatch.core.power import interlock, release
@@ -35,6 +35,7 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     people.FOLDS,
     withdrawal.FOLDS,
     comparison.FOLDS,
+    planned_work.FOLDS,
 )
 
 FOLDS: dict[str, tuple[Fold, ...]] = {

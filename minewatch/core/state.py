@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from minewatch.core.alarms.alarm import AlarmsDurable, AlarmsVolatile
 from minewatch.core.desk.approval import ApprovalsDurable
+from minewatch.core.desk.planned_work import WorksDurable, WorksVolatile
 from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.people.people import PeopleDurable, PeopleVolatile
 from minewatch.core.plan import Plan
@@ -38,6 +39,7 @@ class Durable:
     people: PeopleDurable = field(default_factory=PeopleDurable)
     withdrawal: WithdrawalDurable = field(default_factory=WithdrawalDurable)
     comparisons: ComparisonDurable = field(default_factory=ComparisonDurable)
+    works: WorksDurable = field(default_factory=WorksDurable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Volatile:
     people: PeopleVolatile = field(default_factory=PeopleVolatile)
     withdrawal: WithdrawalVolatile = field(default_factory=WithdrawalVolatile)
     comparisons: ComparisonVolatile = field(default_factory=ComparisonVolatile)
+    works: WorksVolatile = field(default_factory=WorksVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

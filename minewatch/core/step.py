@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from minewatch.core import house, snapshot
 from minewatch.core.alarms import escalation
-from minewatch.core.desk import approval, commands
+from minewatch.core.desk import approval, commands, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import outputs, proof, release, start
@@ -40,6 +40,7 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     points.meet(draft)
     house.observe(draft)
     calibration.observe(draft)
+    planned_work.observe(draft)
     cover.decide(draft)
     points.observe(draft)
     people.observe(draft)

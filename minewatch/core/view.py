@@ -3,6 +3,7 @@
 from typing import Any
 
 from minewatch.core.alarms import alarm
+from minewatch.core.desk import planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import release
@@ -38,6 +39,7 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **withdrawal.view(mine, state, now_ms),
         **comparison.view(state),
         **_acts(state),
+        **planned_work.view(state),
         "horn": state.volatile.alarms.horn,
         "silenced_until_ms": durable.alarms.silenced_until_ms,
     }

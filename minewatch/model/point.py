@@ -30,7 +30,7 @@ class Point:
     `scan_ms` is its scan class (`model.scan`), resolved at loading; 0 is the pace of its line.
     `compare_with` is the point of the certified system that stands beside it (practice 33).
     `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
-    `catalytic` says that its element burns the gas: it needs oxygen, warm-up and frequent calibration.
+    `catalytic` says that its element burns the gas: it needs oxygen and frequent calibration.
     """
 
     id: str

@@ -180,8 +180,9 @@ class Publisher:
             "rejected": self._lanes.rejected + self._answers.malformed + self._answers.limited,
             "fault": refusal or self._fault or self._own_fault(),
             "protocol": self._protocol,
+            "acknowledged": self._lanes.cursor,
         }
-        changed = any(body[key] != self._reported.get(key) for key in ("up", "fault"))
+        changed = any(body[key] != self._reported.get(key) for key in ("up", "fault", "acknowledged"))
         if not self._speaker.watched.up or not (changed or self._due.now("report", 0)):
             return
         if await self._client.report("upload", body):

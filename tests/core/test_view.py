@@ -7,7 +7,7 @@ from minewatch.model.quality import Quality
 SECTIONS = {
     "points", "outputs", "causes", "alarms", "headcount", "people", "withdrawals", "no_descent",
     "calibrations", "hand_covers", "bypasses", "approvals", "horn", "silenced_until_ms",
-    "comparisons",
+    "comparisons", "notices",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from minewatch.core.desk import planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_ids
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.model.alarm import LIFE_CYCLE, PRIORITY, AlarmKind, AlarmMove, AlarmState
@@ -127,7 +128,7 @@ def raise_(
         first_out=_is_first_out(draft, kind, zone),
         limit=limit,
         occurrences=1 if alarm is None else alarm.occurrences + 1,
-        planned=False,
+        planned=planned_work.is_planned(draft, zone, source),
         priority=PRIORITY[kind],
         source=source,
         value=value,
@@ -239,6 +240,7 @@ def _again(before: Alarm, event: Event) -> Alarm:
         value=event.data["value"],
         peak=_further(before.kind, before.peak, event.data["value"]),
         occurrences=event.data["occurrences"],
+        planned=event.data["planned"],
         told_ms=event.now_ms,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core import house
 from minewatch.core.alarms import alarm
-from minewatch.core.desk import approval
+from minewatch.core.desk import approval, planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.desk.approval import Approval
 from minewatch.core.people import people
@@ -32,6 +32,7 @@ ACTS: dict[str, Act] = {
     **house.COMMANDS,
     **interlock.COMMANDS,
     **people.COMMANDS,
+    **planned_work.COMMANDS,
     **release.COMMANDS,
     **withdrawal.COMMANDS,
 }
