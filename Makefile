@@ -39,7 +39,7 @@ test: $(VENV)/dev.ok  ## everything that must hold before a change lands
 	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not nightly and not system and not browser"
-	@$(BIN)/pytest -q -m "(system or browser) and not nightly"
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "(system or browser) and not nightly"
 
 bench: $(VENV)/dev.ok  ## measured figures, each beside a peer or a limit
 	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
