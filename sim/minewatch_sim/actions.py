@@ -81,6 +81,11 @@ def cage(plant: Plant, come: int = 0, go: int = 0, lost: int = 0) -> tuple[int, 
     return plant.people.cage(come, go, lost, plant.power.entry_shut())
 
 
+def shift_change(plant: Plant, over_s: float = 1800.0) -> tuple[int, int]:
+    """Let the shift underground go home within `over_s` and the next one come down."""
+    return plant.people.change_shift(over_s, plant.power.entry_shut())
+
+
 def silent_badge(plant: Plant, zone: str) -> str | None:
     """Let one badge of a zone fall silent and its bearer stay there."""
     plant.mine.zone(zone)
@@ -197,6 +202,7 @@ ACTS: dict[str, Act] = {
         close_switch,
         switch,
         cage,
+        shift_change,
         silent_badge,
         send,
         sos,

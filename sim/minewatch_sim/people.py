@@ -128,6 +128,8 @@ class People:
                 self._leave(walker)
             elif what == "hear" and serial == walker.next_hearing:
                 self._heard_again(walker)
+            elif what == "come" and walker.zone == self._ways.surface and not walker.riding:
+                self._ride_down(walker)
             elif what == "step" and serial == walker.next_step:
                 self._step(walker)
         self._now_ms = now_ms
@@ -161,6 +163,27 @@ class People:
             walker.unread = position < lost
             self._ride_up(walker)
         return min(come, len(above)), min(go, len(below))
+
+    def change_shift(self, over_s: float, shut: bool = False) -> tuple[int, int]:
+        """Send the shift underground home within `over_s`; as many others come down meanwhile.
+
+        Returns:
+            how many set out for home and for work; a shut gate holds back who comes.
+        """
+        below = [
+            w
+            for w in self.walkers.values()
+            if w.zone in self._ways.underground and not (w.riding or w.leaving or w.stays)
+        ]
+        above = [w for w in reversed(self.walkers.values()) if w.zone == self._ways.surface]
+        for walker in below:
+            walker.leaving = True
+            self._in_s(walker, "leave", self._rng.uniform(0.0, over_s))
+        coming = [] if shut else above[: len(below)]
+        for walker, leaves in zip(coming, below, strict=False):
+            walker.work = leaves.work
+            self._in_s(walker, "come", self._rng.uniform(0.0, over_s))
+        return len(below), len(coming)
 
     def sound(self, zones: frozenset[str]) -> None:
         """Let the people of `zones` leave the mine, each after a short time of his own."""
