@@ -26,6 +26,10 @@ SECTIONS = (
     "approvals",
     "comparisons",
     "notices",
+    "head_works",
+    "warm_ups",
+    "interlock_tests",
+    "due",
 )
 """Parts of a frame that, like `points`, are tables by id, and so are sent entry by entry."""
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from minewatch.core import house
 from minewatch.core.alarms import alarm
-from minewatch.core.desk import approval, planned_work
+from minewatch.core.desk import approval, due, interlock_test, planned_work
 from minewatch.core.folding import Fold
 from minewatch.core.people import people
 from minewatch.core.power import interlock, release
-from minewatch.core.readings import calibration, comparison, cover, points
+from minewatch.core.readings import calibration, comparison, cover, head_move, points, warm_up
 from minewatch.core.snapshot import durable_from_event
 from minewatch.core.state import Durable
 from minewatch.core.withdrawals import withdrawal
@@ -36,6 +36,10 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     withdrawal.FOLDS,
     comparison.FOLDS,
     planned_work.FOLDS,
+    head_move.FOLDS,
+    warm_up.FOLDS,
+    due.FOLDS,
+    interlock_test.FOLDS,
 )
 
 FOLDS: dict[str, tuple[Fold, ...]] = {

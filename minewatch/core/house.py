@@ -43,6 +43,8 @@ _OF_THE_PLANT = frozenset(
         AlarmKind.FAILED_ACTUATION,
         AlarmKind.FEED_ABNORMAL,
         AlarmKind.CALIBRATION_OVERRUN,
+        AlarmKind.HEAD_WORK_OVERRUN,
+        AlarmKind.TEST_FAILED,
         AlarmKind.HAND_COVER_LATE,
         AlarmKind.COMPARISON,
     }

@@ -107,6 +107,8 @@ def _lowered_points(old: Plan, new: Plan, durable: Durable) -> list[str]:
         *interlock.covers,
         *interlock.bypasses,
         *durable.calibrations.open,
+        *durable.head_works.open,
+        *durable.warm_ups.open,
         *durable.points.over,
         *_withdrawing(durable),
     }

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from minewatch.core.alarms.alarm import AlarmsDurable, AlarmsVolatile
 from minewatch.core.desk.approval import ApprovalsDurable
+from minewatch.core.desk.due import DueDurable, DueVolatile
+from minewatch.core.desk.interlock_test import TestsDurable, TestsVolatile
 from minewatch.core.desk.planned_work import WorksDurable, WorksVolatile
 from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.people.people import PeopleDurable, PeopleVolatile
@@ -17,7 +19,9 @@ from minewatch.core.plan import Plan
 from minewatch.core.power.interlock import InterlockDurable, InterlockVolatile
 from minewatch.core.readings.calibration import CalibrationsDurable, CalibrationsVolatile
 from minewatch.core.readings.comparison import ComparisonDurable, ComparisonVolatile
+from minewatch.core.readings.head_move import HeadWorksDurable
 from minewatch.core.readings.points import PointsDurable, PointsVolatile
+from minewatch.core.readings.warm_up import WarmUpsDurable
 from minewatch.core.withdrawals.withdrawal import WithdrawalDurable, WithdrawalVolatile
 
 
@@ -40,6 +44,10 @@ class Durable:
     withdrawal: WithdrawalDurable = field(default_factory=WithdrawalDurable)
     comparisons: ComparisonDurable = field(default_factory=ComparisonDurable)
     works: WorksDurable = field(default_factory=WorksDurable)
+    head_works: HeadWorksDurable = field(default_factory=HeadWorksDurable)
+    warm_ups: WarmUpsDurable = field(default_factory=WarmUpsDurable)
+    due: DueDurable = field(default_factory=DueDurable)
+    tests: TestsDurable = field(default_factory=TestsDurable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Volatile:
     withdrawal: WithdrawalVolatile = field(default_factory=WithdrawalVolatile)
     comparisons: ComparisonVolatile = field(default_factory=ComparisonVolatile)
     works: WorksVolatile = field(default_factory=WorksVolatile)
+    due: DueVolatile = field(default_factory=DueVolatile)
+    tests: TestsVolatile = field(default_factory=TestsVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

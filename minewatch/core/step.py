@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from minewatch.core import house, snapshot
 from minewatch.core.alarms import escalation
-from minewatch.core.desk import approval, commands, planned_work
+from minewatch.core.desk import approval, commands, due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import outputs, proof, release, start
-from minewatch.core.readings import calibration, comparison, cover, gas, points
+from minewatch.core.readings import calibration, comparison, cover, gas, head_move, points, warm_up
 from minewatch.core.state import State
 from minewatch.core.withdrawals import withdrawal
 from minewatch.model.event import Event
@@ -41,18 +41,22 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     house.observe(draft)
     calibration.observe(draft)
     planned_work.observe(draft)
+    head_move.observe(draft)
+    warm_up.observe(draft)
     cover.decide(draft)
     points.observe(draft)
     people.observe(draft)
     start.observe(draft)
     gas.decide(draft)
     proof.decide(draft)
+    interlock_test.decide(draft)
     headcount.decide(draft)
     comparison.decide(draft)
     withdrawal.decide(draft)
     commands.decide(draft)
     approval.expire(draft)
     release.decide(draft)
+    due.decide(draft)
     escalation.decide(draft)
     snapshot.decide(draft)
     wanted = outputs.wanted(draft)

@@ -3,12 +3,12 @@
 from typing import Any
 
 from minewatch.core.alarms import alarm
-from minewatch.core.desk import planned_work
+from minewatch.core.desk import due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import release
 from minewatch.core.power.interlock import Cause, Want
-from minewatch.core.readings import comparison
+from minewatch.core.readings import comparison, head_move, warm_up
 from minewatch.core.readings.points import NEVER_MS, Live
 from minewatch.core.state import State
 from minewatch.core.withdrawals import withdrawal
@@ -40,6 +40,10 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **comparison.view(state),
         **_acts(state),
         **planned_work.view(state),
+        **head_move.view(state),
+        **warm_up.view(state),
+        **interlock_test.view(state),
+        **due.view(state, now_ms),
         "horn": state.volatile.alarms.horn,
         "silenced_until_ms": durable.alarms.silenced_until_ms,
     }

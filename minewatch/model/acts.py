@@ -49,7 +49,7 @@ class CalibrationPeriod:
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """All of them. A time of 0 is not known: what needs it is refused, what it dates has no date."""
+    """All of them. A time of 0 is not known: what needs it is refused, what it dates is not due."""
 
     works: tuple[WorkRule, ...] = ()
     bottles: tuple[Bottle, ...] = ()

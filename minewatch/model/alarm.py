@@ -16,6 +16,10 @@ class AlarmKind(StrEnum):
     FAILED_ACTUATION = "failed_actuation"
     FEED_ABNORMAL = "feed_abnormal"
     CALIBRATION_OVERRUN = "calibration_overrun"
+    HEAD_WORK_OVERRUN = "head_work_overrun"
+    CALIBRATION_OVERDUE = "calibration_overdue"
+    TEST_OVERDUE = "test_overdue"
+    TEST_FAILED = "test_failed"
     HAND_COVER_LATE = "hand_cover_late"
     OVER_LIMIT = "over_limit"
     MAYBE_OVER_LIMIT = "maybe_over_limit"
@@ -70,8 +74,12 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.RESTRICTED_ZONE: 2,
     AlarmKind.LOW: 2,
     AlarmKind.CALIBRATION_OVERRUN: 2,
+    AlarmKind.HEAD_WORK_OVERRUN: 2,
+    AlarmKind.TEST_FAILED: 2,
     AlarmKind.SYSTEM_FAULT: 2,
     AlarmKind.READER_LOST: 3,
+    AlarmKind.CALIBRATION_OVERDUE: 3,
+    AlarmKind.TEST_OVERDUE: 3,
     AlarmKind.MAYBE_OVER_LIMIT: 3,
     AlarmKind.OVER_TIME: 3,
     AlarmKind.COMPARISON: 3,

@@ -182,7 +182,8 @@ class Publisher:
             "protocol": self._protocol,
             "acknowledged": self._lanes.cursor,
         }
-        changed = any(body[key] != self._reported.get(key) for key in ("up", "fault", "acknowledged"))
+        told = ("up", "fault", "acknowledged")
+        changed = any(body[key] != self._reported.get(key) for key in told)
         if not self._speaker.watched.up or not (changed or self._due.now("report", 0)):
             return
         if await self._client.report("upload", body):

@@ -3,7 +3,7 @@
 import pytest
 
 from minewatch.core.alarms.alarm import is_active
-from minewatch.core.readings.calibration import Profile, extended_by
+from minewatch.core.readings.bottle import Profile, extended_by
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
 

@@ -8,6 +8,7 @@ SECTIONS = {
     "points", "outputs", "causes", "alarms", "headcount", "people", "withdrawals", "no_descent",
     "calibrations", "hand_covers", "bypasses", "approvals", "horn", "silenced_until_ms",
     "comparisons", "notices",
+    "head_works", "warm_ups", "interlock_tests", "due",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},

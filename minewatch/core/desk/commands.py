@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core import house
 from minewatch.core.alarms import alarm
-from minewatch.core.desk import approval, planned_work
+from minewatch.core.desk import approval, interlock_test, planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.desk.approval import Approval
 from minewatch.core.people import people
 from minewatch.core.power import interlock, release
-from minewatch.core.readings import calibration, cover
+from minewatch.core.readings import calibration, cover, head_move
 from minewatch.core.withdrawals import withdrawal
 from minewatch.model.image import Command
 from minewatch.model.mine import Role
@@ -29,8 +29,10 @@ ACTS: dict[str, Act] = {
     **alarm.COMMANDS,
     **calibration.COMMANDS,
     **cover.COMMANDS,
+    **head_move.COMMANDS,
     **house.COMMANDS,
     **interlock.COMMANDS,
+    **interlock_test.COMMANDS,
     **people.COMMANDS,
     **planned_work.COMMANDS,
     **release.COMMANDS,

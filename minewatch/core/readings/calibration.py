@@ -2,23 +2,26 @@
 
 Practice 8: not while the point is in alarm, nor on the last GOOD methane head of a zone without
 hand cover; 15 min and one extension of 10; one head per zone, two per mine. Outputs stay as they
-are. At expiry the head returns to service with alarm 标校超时, never to a fault. The end of each
-calibration carries its sheet: extremes and the plateaus of the gas that was applied.
+are. At expiry the head returns to service with alarm 标校超时, never to a fault. Practice 9: where
+the mine has an upload it is announced first. The end of each calibration carries its sheet:
+extremes, the plateaus of the gas that was applied, and whether they are a bottle's steps.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms import alarm
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk import planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, with_entry, without
-from minewatch.core.readings import fault, points
+from minewatch.core.readings import bottle, fault, points
+from minewatch.core.readings.bottle import Profile
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command
-from minewatch.model.mine import Role
+from minewatch.model.mine import Point, Role
 
 if TYPE_CHECKING:
     from minewatch.core.draft import Draft
@@ -28,11 +31,6 @@ CALIBRATION_MS = 15 * 60_000
 EXTENSION_MS = 10 * 60_000
 PER_ZONE_MAX = 1
 PER_MINE_MAX = 2
-
-PLATEAU_MS = 5_000
-PLATEAU_BAND = 5
-"""A plateau stays within this many units (0.05 %CH4) of its first value for at least 5 s."""
-PLATEAUS_MAX = 12
 
 _IN_ALARM = (
     AlarmKind.PRE_ALARM,
@@ -63,26 +61,6 @@ class CalibrationsDurable:
     open: Mapping[str, Calibration] = field(default_factory=dict)
 
 
-class Plateau(NamedTuple):
-    """A steady stretch of a calibration: its first value, begin, end and number of samples."""
-
-    value: int
-    began_ms: int
-    ended_ms: int
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a head showed while it was calibrated; `running` may still become a plateau."""
-
-    lowest: int | None = None
-    highest: int | None = None
-    samples: int = 0
-    plateaus: tuple[Plateau, ...] = ()
-    running: Plateau | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class CalibrationsVolatile:
     """Profiles of open calibrations by point; after a restart a profile begins anew."""
@@ -107,25 +85,6 @@ def observe(draft: "Draft") -> None:
     _collect(draft)
 
 
-def extended_by(profile: Profile, value: int, at_ms: int) -> Profile:
-    """Return the profile with one more sample."""
-    lowest = value if profile.lowest is None else min(profile.lowest, value)
-    highest = value if profile.highest is None else max(profile.highest, value)
-    running, plateaus = profile.running, profile.plateaus
-    if running is not None and abs(value - running.value) <= PLATEAU_BAND:
-        running = running._replace(ended_ms=at_ms, samples=running.samples + 1)
-    else:
-        plateaus = _with(plateaus, running)
-        running = Plateau(value, at_ms, at_ms, 1)
-    return Profile(lowest, highest, profile.samples + 1, plateaus, running)
-
-
-def _with(plateaus: tuple[Plateau, ...], running: Plateau | None) -> tuple[Plateau, ...]:
-    if running is None or running.ended_ms - running.began_ms < PLATEAU_MS:
-        return plateaus
-    return (*plateaus, running)[-PLATEAUS_MAX:]
-
-
 def _collect(draft: "Draft") -> None:
     calibrations = draft.durable.calibrations.open
     profiles = dict(draft.volatile.calibrations.profiles)
@@ -133,7 +92,9 @@ def _collect(draft: "Draft") -> None:
         for reading in sample.readings:
             if reading.point in calibrations and reading.value is not None:
                 before = profiles.get(reading.point, Profile())
-                profiles[reading.point] = extended_by(before, reading.value, sample.sampled_ms)
+                profiles[reading.point] = bottle.extended_by(
+                    before, reading.value, sample.sampled_ms
+                )
     if profiles != draft.volatile.calibrations.profiles:
         draft.update_volatile(calibrations=CalibrationsVolatile(profiles))
 
@@ -145,20 +106,32 @@ def _end(draft: "Draft", point_id: str, **said: str) -> None:
     draft.emit(
         "calibration_ended",
         duration_ms=draft.image.now_ms - calibration.started_ms,
-        highest=profile.highest,
-        lowest=profile.lowest,
-        plateaus=[
-            {"duration_ms": each.ended_ms - each.began_ms, "value": each.value}
-            for each in _with(profile.plateaus, profile.running)
-        ],
         point=point_id,
-        samples=profile.samples,
         started_by=calibration.by,
+        **_sheet(draft, draft.plan.points[point_id].point, profile),
         **said,
     )
     left = without(draft.volatile.calibrations.profiles, point_id)
     draft.update_volatile(calibrations=CalibrationsVolatile(left))
     points.refresh(draft, point_id, guarded=True)
+
+
+def _sheet(draft: "Draft", point: Point, profile: Profile) -> dict[str, Any]:
+    """Return what a calibration's end says of the gas, and for how many days it is good."""
+    plateaus = bottle.plateaus_of(profile)
+    acts = draft.mine.acts
+    shown, span = bottle.judged(acts.bottle(point.kind), [each.value for each in plateaus])
+    return {
+        "days": acts.calibration_days(point.kind, catalytic=point.catalytic),
+        "highest": profile.highest,
+        "lowest": profile.lowest,
+        "plateaus": [
+            {"duration_ms": each.ended_ms - each.began_ms, "value": each.value} for each in plateaus
+        ],
+        "profile": shown,
+        "samples": profile.samples,
+        "span": span,
+    }
 
 
 def _started(durable: "Durable", event: Event) -> "Durable":
@@ -221,17 +194,35 @@ def _check_start(draft: "Draft", command: Command) -> Reasons:
     opened = draft.durable.calibrations.open
     if point_id in opened:
         return ("in_calibration",)
-    reasons = []
-    if any(alarm.is_active(draft.durable, kind, point_id) for kind in _IN_ALARM):
-        reasons.append("in_alarm")
-    if point_id in draft.durable.interlock.bypasses:
-        reasons.append("bypassed")
-    if sum(draft.plan.points[each].zone == plan.zone for each in opened) >= PER_ZONE_MAX:
-        reasons.append("zone_busy")
+    reasons = list(against_touching(draft, point_id))
     if len(opened) >= PER_MINE_MAX:
         reasons.append("mine_busy")
     if plan.is_methane and not fault.is_guarded(draft, point_id):
         reasons.append("last_head")
+    if not planned_work.is_announced(draft, planned_work.CALIBRATION, point_id):
+        reasons.append("notice_missing")
+    return tuple(reasons)
+
+
+def against_touching(draft: "Draft", point_id: str) -> Reasons:
+    """Find what speaks against taking a head's word away for a while: calibrating or moving it.
+
+    It is in alarm, it is out of service already, or another head of its zone is.
+    """
+    durable, plans = draft.durable, draft.plan.points
+    reasons = []
+    if any(alarm.is_active(durable, kind, point_id) for kind in _IN_ALARM):
+        reasons.append("in_alarm")
+    if point_id in durable.interlock.bypasses:
+        reasons.append("bypassed")
+    if point_id in durable.head_works.open:
+        reasons.append("in_head_work")
+    if point_id in durable.warm_ups.open:
+        reasons.append("warming_up")
+    touched = [*durable.calibrations.open, *durable.head_works.open]
+    zone = plans[point_id].zone
+    if sum(plans[each].zone == zone for each in touched if each != point_id) >= PER_ZONE_MAX:
+        reasons.append("zone_busy")
     return tuple(reasons)
 
 

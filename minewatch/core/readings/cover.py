@@ -39,10 +39,10 @@ def decide(draft: "Draft") -> None:
     for point_id in sorted(durable.covers):
         cover = durable.covers[point_id]
         if now_ms >= cover.until.ms:
-            _end_cover(draft, point_id, "expired")
+            end(draft, point_id, "expired")
         elif now_ms >= cover.next.ms:
             alarm.raise_(draft, AlarmKind.HAND_COVER_LATE, point_id, zone=_zone(draft, point_id))
-            _end_cover(draft, point_id, "late")
+            end(draft, point_id, "late")
     for point_id in sorted(durable.bypasses):
         if now_ms >= durable.bypasses[point_id].until.ms:
             _end_bypass(draft, point_id, "expired")
@@ -56,7 +56,7 @@ def _zone(draft: "Draft", point_id: str) -> str:
     return draft.plan.points[point_id].zone
 
 
-def _end_cover(draft: "Draft", point_id: str, reason: str) -> None:
+def end(draft: "Draft", point_id: str, reason: str) -> None:
     """End a cover; a head that is not GOOD then cuts again at once."""
     draft.emit("hand_cover_ended", point=point_id, reason=reason)
     plan = draft.plan.points[point_id]
@@ -127,7 +127,8 @@ FOLDS: dict[str, Fold] = {
 }
 
 
-def _check_cover(draft: "Draft", command: Command) -> Reasons:
+def against(draft: "Draft", command: Command) -> Reasons:
+    """Find what speaks against hand cover of `point` by `checker`."""
     point_id = command.arguments["point"]
     plan = draft.plan.points.get(point_id)
     if plan is None or not plan.by_hand:
@@ -143,17 +144,18 @@ def _check_cover(draft: "Draft", command: Command) -> Reasons:
 
 
 def _cover(draft: "Draft", given: Given) -> None:
-    arguments = given.command.arguments
-    draft.emit(
-        "hand_cover_started",
-        given.command.text,
-        by=given.command.by,
-        checker=arguments["checker"],
-        command=given.answer,
-        point=arguments["point"],
-    )
-    alarm.clear(draft, AlarmKind.HAND_COVER_LATE, arguments["point"])
-    points.refresh(draft, arguments["point"])
+    asked, by = given.command.arguments, given.command.by
+    text, answer = given.command.text, given.answer
+    begin(draft, asked["point"], checker=asked["checker"], by=by, command=answer, text=text)
+
+
+def begin(
+    draft: "Draft", point_id: str, *, checker: str, by: str, command: str, text: str = ""
+) -> None:
+    """Begin hand cover, or begin it anew; `command` is empty where it is part of another act."""
+    draft.emit("hand_cover_started", text, by=by, checker=checker, command=command, point=point_id)
+    alarm.clear(draft, AlarmKind.HAND_COVER_LATE, point_id)
+    points.refresh(draft, point_id)
 
 
 def _check_end_cover(draft: "Draft", command: Command) -> Reasons:
@@ -164,7 +166,7 @@ def _check_end_cover(draft: "Draft", command: Command) -> Reasons:
 def _order_end_cover(draft: "Draft", given: Given) -> None:
     point_id = given.command.arguments["point"]
     draft.emit("hand_cover_end_ordered", by=given.command.by, command=given.answer, point=point_id)
-    _end_cover(draft, point_id, "ordered")
+    end(draft, point_id, "ordered")
 
 
 def _check_bypass(draft: "Draft", command: Command) -> Reasons:
@@ -175,6 +177,8 @@ def _check_bypass(draft: "Draft", command: Command) -> Reasons:
     bypasses = draft.durable.interlock.bypasses
     if len(bypasses) >= OPEN_MAX and point_id not in bypasses:
         return ("too_many",)
+    if point_id in draft.durable.head_works.open:
+        return ("in_head_work",)
     return ("in_calibration",) if point_id in draft.durable.calibrations.open else ()
 
 
@@ -210,7 +214,7 @@ COMMANDS: dict[str, Act] = {
         do=_cover,
         arguments={"point": is_id, "checker": is_id},
         roles=_CHIEF,
-        check=_check_cover,
+        check=against,
     ),
     "end_hand_cover": Act(
         do=_order_end_cover,

@@ -95,12 +95,18 @@ def level_of(plan: PointPlan, value: int) -> int:
 
 
 def is_open(draft: "Draft", point_id: str) -> bool:
-    """Say whether a calibration or bypass of the point is in force: named and on disk."""
-    calibration = draft.durable.calibrations.open.get(point_id)
-    bypass = draft.durable.interlock.bypasses.get(point_id)
-    return (calibration is not None and draft.is_on_disk(calibration.index)) or (
-        bypass is not None and draft.is_on_disk(bypass.index)
+    """Say whether an act that takes the point out of service is in force: named and on disk."""
+    durable = draft.durable
+    tables = (durable.calibrations.open, durable.interlock.bypasses, durable.head_works.open)
+    return any(
+        point_id in table and draft.is_on_disk(table[point_id].index) for table in tables if table
     )
+
+
+def is_warming(draft: "Draft", point_id: str) -> bool:
+    """Say whether the head was replaced and is not warm yet (`warm_up.py`)."""
+    warm_up = draft.durable.warm_ups.open.get(point_id)
+    return warm_up is not None and draft.is_on_disk(warm_up.index)
 
 
 def overlay(draft: "Draft", point_id: str, raw: Quality) -> Quality:
@@ -235,6 +241,8 @@ def _take_moved(
     """Take a reading that may concern a limit; an old one may raise but never overwrites."""
     if raw is _GOOD and value is None:
         raw = Quality.IMPLAUSIBLE
+    elif raw is _GOOD and is_warming(draft, plan.id):
+        raw = Quality.WARMUP
     before = draft.live[plan.id]
     oldest_ms = max(before.sampled_ms, draft.image.now_ms - plan.stale_ms)
     newest = sampled_ms >= oldest_ms
