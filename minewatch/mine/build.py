@@ -94,6 +94,8 @@ class Builder:
             scan_ms=table.scan_ms or self._class_ms(table),
             compare_with=table.compare_with or "",
             stale_ms=self._certified.stale_ms(table.device),
+            rise_over_ms=0 if place is None else place.rise_over_minutes * 60_000,
+            withdraws_mine=place is not None and place.withdraws_mine,
         )
 
     def _class_ms(self, table: schema.PointTable) -> int:

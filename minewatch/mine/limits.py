@@ -1,8 +1,9 @@
 """Limits of a point: the statutory row, the mine's stricter values, and one resolved result.
 
 Alarm, trip and withdraw limits are stricter when lower, low limits when higher; restore and clear
-are stricter further inside the safe side. Looser is refused with the words of the row. Decimals
-become integers of the kind's smallest unit here and nowhere later.
+are stricter further inside the safe side. Looser is refused with the words of the row. Where a row
+leaves a number to the mine, the mine must give it. Decimals become integers of the kind's smallest
+unit here and nowhere later.
 """
 
 from decimal import Decimal
@@ -16,6 +17,8 @@ from minewatch.model.mine import Limits
 
 LOW = frozenset({"low_alarm", "low_clear"})
 
+RISES = ("rise_alarm", "rise_withdraw")
+
 ORDER: tuple[tuple[str, str], ...] = (
     ("pre_alarm", "alarm"),
     ("clear", "alarm"),
@@ -24,6 +27,7 @@ ORDER: tuple[tuple[str, str], ...] = (
     ("restore", "trip"),
     ("low_alarm", "low_clear"),
     ("low_alarm", "alarm"),
+    ("rise_alarm", "rise_withdraw"),
 )
 """Pairs whose first may not lie above the second."""
 
@@ -54,6 +58,7 @@ class LimitResolver:
                 raise ValueError(f"{self._place.id}.{name} is no whole number of units")
             self._limits[name] = value
         local = self._local()
+        self._own(local)
         for name in LIMITS:
             if name in local and not self._is_derived(name):
                 self._tighten(name, local[name], self._limits.get(name), self._place.source)
@@ -82,6 +87,16 @@ class LimitResolver:
             else:
                 values[name] = value
         return values
+
+    def _own(self, local: dict[str, int]) -> None:
+        """Hold the mine to the limits that only it can give, and to those that this row can use."""
+        needs = self._place.needs
+        if needs and not any(getattr(self._row.table, name) is not None for name in needs):
+            self._fault(needs[0], "site_limit_missing", citation=self._place.source)
+        for name in RISES:
+            if name in local and name not in self._place.own_limits:
+                self._fault(name, "rise_not_here")
+                del local[name]
 
     def _is_derived(self, name: str) -> bool:
         return name not in self._limits and any(

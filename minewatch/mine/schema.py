@@ -154,6 +154,8 @@ class PointTable(Table):
     clear: Printed | None = None
     low_alarm: Printed | None = None
     low_clear: Printed | None = None
+    rise_alarm: Printed | None = None
+    rise_withdraw: Printed | None = None
     fault_after_s: Seconds = 10
     fault_after_signed_by: Id | None = None
     scan_ms: Annotated[int, Field(ge=50, le=60_000)] | None = None

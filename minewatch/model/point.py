@@ -10,7 +10,9 @@ class Limits:
     """Limits in the kind's smallest unit; None where the place has none.
 
     `alarm`, `trip` and `withdraw` act at value >= limit, `restore` and `clear` permit at
-    value < limit. `low_alarm` acts at value < limit (oxygen, air speed).
+    value < limit. `low_alarm` acts at value < limit (oxygen, air speed). `rise_alarm` and
+    `rise_withdraw` act when the value has risen, within the time of `Point.rise_over_ms`, as fast
+    as so many units per hour.
     """
 
     pre_alarm: int | None = None
@@ -21,6 +23,8 @@ class Limits:
     clear: int | None = None
     low_alarm: int | None = None
     low_clear: int | None = None
+    rise_alarm: int | None = None
+    rise_withdraw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Point:
     `compare_with` is the point of the certified system that stands beside it (practice 33).
     `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
     `catalytic` says that its element burns the gas: it needs oxygen and frequent calibration.
+    `rise_over_ms` is the time over which a rise is measured. `withdraws_mine` says that its
+    withdraw limits empty the whole mine, not its zone and what lies downwind.
     """
 
     id: str
@@ -48,3 +54,5 @@ class Point:
     compare_with: str = ""
     stale_ms: int = 0
     catalytic: bool = False
+    rise_over_ms: int = 0
+    withdraws_mine: bool = False

@@ -47,7 +47,7 @@ def test_the_canonical_form_is_a_round_trip(demo: Loaded) -> None:
         ("12301_O2", Limits(low_alarm=2000, low_clear=2020)),
         ("12301_AIR", Limits(alarm=400, clear=380, low_alarm=25, low_clear=28)),
         ("12303_WIND", Limits(low_alarm=1, low_clear=1)),
-        ("SUMP", Limits()),
+        ("SUMP", Limits(alarm=350, clear=280)),
     ],
 )
 def test_limits_come_from_the_statutory_row(demo: Loaded, point: str, limits: Limits) -> None:

@@ -19,12 +19,13 @@ from minewatch.model.kind import Kind
 from minewatch.model.mine import ZoneKind
 
 FILES = (
-    "acts.toml", "bounds.toml", "comparisons.toml", "gas_places.toml", "headcount.toml",
-    "loads.toml", "withdrawals.toml",
+    "acts.toml", "bounds.toml", "comparisons.toml", "gas_places.toml", "grades.toml",
+    "headcount.toml", "loads.toml", "withdrawals.toml",
 )  # fmt: skip
 
 LIMITS = (
     "pre_alarm", "alarm", "trip", "restore", "withdraw", "clear", "low_alarm", "low_clear",
+    "rise_alarm", "rise_withdraw",
 )  # fmt: skip
 """The fields of `model.Limits`, in the order of a warning that grows."""
 
@@ -66,6 +67,15 @@ class Place:
     cuts: str = ""
     permits_loads: tuple[str, ...] = ()
     legacy: bool = False
+    needs: tuple[str, ...] = ()
+    rise_over_minutes: int = 0
+    withdraws_mine: bool = False
+
+    @property
+    def own_limits(self) -> frozenset[str]:
+        """Return the limits that only the mine itself can give here."""
+        rises = ("rise_alarm", "rise_withdraw") if self.rise_over_minutes else ()
+        return frozenset((*self.needs, *rises))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class Withdrawal:
     scope: str
     after_minutes: int
     source: Source
+    heads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +222,12 @@ def _source(row: dict[str, Any]) -> Source:
 def _place(row: dict[str, Any], withdrawals: dict[str, Withdrawal]) -> Place:
     limits = {name: Decimal(row[name]) for name in LIMITS if name in row and name != "withdraw"}
     source = _source(row)
-    if "withdraw" in row:
-        withdrawal = withdrawals[row["withdraw"]]
-        if withdrawal.value is None:
+    withdrawal = withdrawals[row["withdraw"]] if "withdraw" in row else None
+    if withdrawal is not None:
+        if withdrawal.value is not None:
+            limits["withdraw"] = withdrawal.value
+        elif "needs" not in row:
             raise ValueError(f"{row['id']}: {withdrawal.id} has no value")
-        limits["withdraw"] = withdrawal.value
         source = Source(source.citation, source.status, withdrawal.source)
     return Place(
         id=row["id"],
@@ -228,6 +240,9 @@ def _place(row: dict[str, Any], withdrawals: dict[str, Withdrawal]) -> Place:
         cuts=row.get("cuts", ""),
         permits_loads=tuple(row.get("permits_loads", ())),
         legacy=row.get("legacy", False),
+        needs=tuple(row.get("needs", ())),
+        rise_over_minutes=row.get("rise_over_minutes", 0),
+        withdraws_mine=withdrawal is not None and withdrawal.scope == "mine",
     )
 
 
@@ -243,6 +258,7 @@ def _withdrawal(row: dict[str, Any]) -> Withdrawal:
         scope=row["scope"],
         after_minutes=row.get("after_minutes", 0),
         source=_source(row),
+        heads=row.get("heads", 1),
     )
 
 
