@@ -25,6 +25,8 @@ SECTIONS = (
     "bypasses",
     "approvals",
     "comparisons",
+    "shelved",
+    "duty_checks",
     "notices",
     "head_works",
     "warm_ups",

@@ -1,6 +1,7 @@
 """Escalation by short message: who is told what, through whichever modem the mine has.
 
-Practice 14. A listener of the cycle: nothing here decides, it carries what the core has decided.
+Practice 14. A listener of the cycle: nothing here decides. The core has named whom each step tells
+from the duty roster and the lines that live; this carries it to their phones.
 The words come with the configuration; a message names no person.
 """
 
@@ -11,20 +12,17 @@ from minewatch_drivers.vendor.gsm_line import GsmLine, Message
 
 from minewatch.core.alarms.alarm import Alarm
 from minewatch.core.step import Step
+from minewatch.model.event import Event
 from minewatch.model.image import Image, Notice
 from minewatch.model.kind import UNITS
-from minewatch.model.mine import Mine, Point, Role
+from minewatch.model.mine import Mine, Point
 
-ROLES_OF_STEP: dict[str, frozenset[Role]] = {
-    "duty_leader": frozenset({Role.DUTY_LEADER}),
-    "mine_head": frozenset({Role.MINE_HEAD, Role.CHIEF_ENGINEER}),
-    "unanswered": frozenset({Role.DUTY_LEADER, Role.MINE_HEAD, Role.CHIEF_ENGINEER}),
-}
-"""Whom a step of escalation reaches (practice 13); the corridor horn is an output, no message."""
+BY_MESSAGE = "sms:"
+"""How the core names whom a step reaches by short message (`alarms/on_call.py`)."""
 
 
 class Messages:
-    """Tells escalations to the phones of those whose turn it is; `heard` is a cycle's listener."""
+    """Tells escalations to the phones that the core has named; `heard` is a cycle's listener."""
 
     def __init__(
         self, mine: Mine, lines: Iterable[AnyLine], notice: Callable[[Notice], None]
@@ -40,21 +38,22 @@ class Messages:
         if not self._modems:
             return
         for event in decided.events:
-            if event.kind == "escalated" and event.data["to"] in ROLES_OF_STEP:
+            if event.kind == "escalated":
                 alarm = decided.state.durable.alarms.items.get(event.data["alarm"])
                 if alarm is not None:
-                    self._tell(alarm, event.data["to"], event.data["step"], image.now_ms)
+                    self._tell(alarm, event, image.now_ms)
 
-    def _tell(self, alarm: Alarm, to: str, step: int, now_ms: int) -> None:
+    def _tell(self, alarm: Alarm, event: Event, now_ms: int) -> None:
+        """Send to the phones that the core has named; a step that reaches nobody at all is said."""
+        step, told = event.data["step"], event.data["told"]
         text = self._text(alarm, now_ms)
-        reached = [
-            each for each in self._mine.staff if each.phone and each.role in ROLES_OF_STEP[to]
-        ]
-        for person in reached:
-            message = Message(f"{alarm.id}-{step}-{person.code}", person.code, person.phone, text)
-            self._send(message, now_ms * 1000)
-        if not reached:
-            self._failed(f"{alarm.id}-{step}", to, "nobody")
+        codes = {each.removeprefix(BY_MESSAGE) for each in told if each.startswith(BY_MESSAGE)}
+        for person in self._mine.staff:
+            if person.code in codes:
+                name = f"{alarm.id}-{step}-{person.code}"
+                self._send(Message(name, person.code, person.phone, text), now_ms * 1000)
+        if not told:
+            self._failed(f"{alarm.id}-{step}", event.data["to"], "nobody")
 
     def _send(self, message: Message, now_us: int) -> None:
         """Take the modem that is in its network, else the first: its message waits there."""

@@ -256,6 +256,12 @@ class Socket:
             return
         before = self._frames.reports.get(subject)
         self._frames.reports[subject] = data
+        if subject == "console" and data.get("pages"):
+            said = {k: data[k] for k in ("pages", "audible", "terminals") if k in data}
+            self._notice("console_seen", "", **said)
+        nonce = data.get("duty_check")
+        if subject == "upload" and nonce and nonce != (before or {}).get("duty_check"):
+            self._notice("duty_check", "", nonce=nonce)
         reached = data.get("acknowledged")
         if subject == "upload" and reached and reached != (before or {}).get("acknowledged"):
             self._notice("upload_acknowledged", subject, index=reached)

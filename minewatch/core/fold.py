@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from minewatch.core import house
-from minewatch.core.alarms import alarm
+from minewatch.core.alarms import duty, flood, life, shelving
 from minewatch.core.desk import approval, due, interlock_test, planned_work
 from minewatch.core.folding import Fold
 from minewatch.core.people import people
@@ -30,7 +30,10 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     interlock.FOLDS,
     release.FOLDS,
     cover.FOLDS,
-    alarm.FOLDS,
+    life.FOLDS,
+    shelving.FOLDS,
+    flood.FOLDS,
+    duty.FOLDS,
     approval.FOLDS,
     people.FOLDS,
     withdrawal.FOLDS,

@@ -27,6 +27,9 @@ FAULTS_MAX = 256
 """At most so many faults stand at once (lines, disk, upload, page …); more are not told apart,
 but for the few that have an alarm of their own: a failing ledger must always hold releases."""
 
+SCREENS_MAX = 64
+"""Terminals whose pages are told apart; the console serves no more."""
+
 _REASONS_MAX = 64
 _ALARMED = frozenset({"ledger", "journal", "cycle", "upload", "clock"})
 """Faults of the house that raise a system-fault alarm; a lost line has its places' own."""
@@ -66,7 +69,11 @@ class HouseDurable:
 
 @dataclass(frozen=True, slots=True)
 class HouseVolatile:
-    """The last image's clocks; `proving_since_ms` is set while outputs are not yet proven."""
+    """The last image's clocks; `proving_since_ms` is set while outputs are not yet proven.
+
+    A dispatch page was last live at `console_seen_ms` (the start of the run counts), and last
+    audible at `console_heard_ms`, which is None until this run has seen a page.
+    """
 
     now_ms: int | None = None
     wall_offset_ms: int = 0
@@ -74,6 +81,7 @@ class HouseVolatile:
     proving_since_ms: int | None = None
     prior: str = "first"
     console_seen_ms: int | None = None
+    console_heard_ms: int | None = None
 
 
 def observe(draft: "Draft") -> None:
@@ -182,7 +190,7 @@ def _take(draft: "Draft", notice: Notice) -> None:
     elif notice.kind in _EVIDENCE:
         draft.emit(notice.kind, **_EVIDENCE[notice.kind](notice))
     elif notice.kind == "console_seen":
-        _console_seen(draft)
+        _console_seen(draft, notice)
 
 
 def _subject(family: str, notice: Notice) -> str:
@@ -190,17 +198,57 @@ def _subject(family: str, notice: Notice) -> str:
     return notice.subject if family in {"bus", "device", "watcher"} else ""
 
 
-def _console_seen(draft: "Draft") -> None:
-    house = replace(draft.volatile.house, console_seen_ms=draft.image.now_ms)
+def _console_seen(draft: "Draft", notice: Notice) -> None:
+    """Take which dispatch pages are live, and whether any of them is heard."""
+    said, now_ms = notice.data, draft.image.now_ms
+    if said.get("pages", 1) == 0:
+        return
+    house = replace(draft.volatile.house, console_seen_ms=now_ms)
+    if said.get("audible", True) is not False:
+        house = replace(house, console_heard_ms=now_ms)
+        _screens_seen(draft, said.get("terminals"))
+    elif house.console_heard_ms is None:
+        house = replace(house, console_heard_ms=now_ms)
     draft.update_volatile(house=house)
-    end(draft, "console", "", {})
+
+
+def _screens_seen(draft: "Draft", terminals: Any) -> None:
+    """Note the terminals whose pages are heard; a page without a name counts as `page`."""
+    named = terminals if isinstance(terminals, list | tuple) else ()
+    names = [_text(each) for each in named[:SCREENS_MAX] if _text(each)] or ["page"]
+    alarms, now_ms = draft.volatile.alarms, draft.image.now_ms
+    live = {key: ms for key, ms in alarms.screens.items() if now_ms - ms <= CONSOLE_MS}
+    screens = {**live, **dict.fromkeys(names, now_ms)}
+    draft.update_volatile(alarms=replace(alarms, screens=screens))
 
 
 def _watch_console(draft: "Draft") -> None:
-    """No live dispatch page for 60 s, once there was one, is an event (practice 15)."""
-    seen_ms = draft.volatile.house.console_seen_ms
-    if seen_ms is not None and draft.image.now_ms - seen_ms > CONSOLE_MS:
-        begin(draft, "console", "", {})
+    """No live page for 60 s with people underground is an event, and sounds (practice 15).
+
+    Neither is a page that nobody hears: from then on the corridor horn stands in for it.
+    """
+    house, now_ms = draft.volatile.house, draft.image.now_ms
+    if house.console_seen_ms is None:
+        draft.update_volatile(house=replace(house, console_seen_ms=now_ms))
+        return
+    unwatched = now_ms - house.console_seen_ms > CONSOLE_MS
+    _stand(draft, "console", stands=unwatched and _anybody(draft))
+    heard_ms = house.console_heard_ms
+    unheard = heard_ms is not None and now_ms - heard_ms > CONSOLE_MS
+    _stand(draft, "sound", stands=unheard)
+
+
+def _stand(draft: "Draft", family: str, *, stands: bool) -> None:
+    if stands:
+        begin(draft, family, "", {})
+    elif family in draft.durable.house.faults:
+        end(draft, family, "", {})
+
+
+def _anybody(draft: "Draft") -> bool:
+    """Say whether anybody is, or may be, underground."""
+    hi = draft.volatile.people.count.mine.hi
+    return hi is None or hi > 0
 
 
 def _text(value: Any) -> str:

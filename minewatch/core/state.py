@@ -9,6 +9,7 @@ their dictionaries are copied on write, so that a cycle costs what changed in it
 from dataclasses import dataclass, field
 
 from minewatch.core.alarms.alarm import AlarmsDurable, AlarmsVolatile
+from minewatch.core.alarms.duty import DutyDurable
 from minewatch.core.desk.approval import ApprovalsDurable
 from minewatch.core.desk.due import DueDurable, DueVolatile
 from minewatch.core.desk.interlock_test import TestsDurable, TestsVolatile
@@ -48,6 +49,7 @@ class Durable:
     warm_ups: WarmUpsDurable = field(default_factory=WarmUpsDurable)
     due: DueDurable = field(default_factory=DueDurable)
     tests: TestsDurable = field(default_factory=TestsDurable)
+    duty: DutyDurable = field(default_factory=DutyDurable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minewatch.core import house, snapshot
-from minewatch.core.alarms import escalation
+from minewatch.core.alarms import duty, escalation, flood, holds, shelving
 from minewatch.core.desk import approval, commands, due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
@@ -57,7 +57,11 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     approval.expire(draft)
     release.decide(draft)
     due.decide(draft)
+    duty.decide(draft)
+    shelving.decide(draft)
+    holds.decide(draft)
     escalation.decide(draft)
+    flood.decide(draft)
     snapshot.decide(draft)
     wanted = outputs.wanted(draft)
     return Step(draft.state(), tuple(draft.events), wanted)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minewatch.core.alarms import alarm
+from minewatch.core.alarms import alarm, duty, escalation, flood, shelving
 from minewatch.core.desk import due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
@@ -33,7 +33,7 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
     return {
         "outputs": _outputs(mine, state),
         "causes": _causes(mine, state, now_ms),
-        "alarms": {each.id: _alarm(state, each) for each in durable.alarms.items.values()},
+        "alarms": _alarms(mine, state),
         **headcount.view(mine, state, now_ms),
         **people.view(mine, state, now_ms),
         **withdrawal.view(mine, state, now_ms),
@@ -44,6 +44,9 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **warm_up.view(state),
         **interlock_test.view(state),
         **due.view(state, now_ms),
+        **shelving.view(durable),
+        **duty.view(durable),
+        **flood.view(durable),
         "horn": state.volatile.alarms.horn,
         "silenced_until_ms": durable.alarms.silenced_until_ms,
     }
@@ -104,6 +107,21 @@ def _cause(cause: Cause, reasons: list[str]) -> dict[str, Any]:
         "active": any(each.startswith(_STANDING) for each in reasons),
         "ready": not reasons,
         "reasons": reasons,
+    }
+
+
+def _alarms(mine: Mine, state: State) -> dict[str, Any]:
+    """Return every alarm; one sounds while nobody has answered and it is first in its group."""
+    alarms = state.durable.alarms
+    silent = flood.silent(state.durable)
+    return {
+        each.id: {
+            **_alarm(state, each),
+            "sounds": each.unanswered and each.id not in silent,
+            "escalated_to": escalation.step_name(mine, each.step) if each.step else "",
+            "told": list(each.told),
+        }
+        for each in alarms.items.values()
     }
 
 

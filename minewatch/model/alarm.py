@@ -30,15 +30,26 @@ class AlarmKind(StrEnum):
     READER_LOST = "reader_lost"
     SYSTEM_FAULT = "system_fault"
     COMPARISON = "comparison"
+    NOBODY_REACHABLE = "nobody_reachable"
+    DUTY_CHECK_MISSED = "duty_check_missed"
 
 
 class AlarmState(StrEnum):
-    """Where an alarm stands; NORMAL is the state of an alarm that is gone."""
+    """Where an alarm stands; NORMAL is the state of an alarm that is gone.
+
+    LATCHED: the condition is gone and was seen, what it latched still stands. SHELVED, SUPPRESSED
+    (folded into one alarm of its cause) and OUT_OF_SERVICE (its head is bypassed or in calibration)
+    are held: the condition stands, is shown, and makes no sound.
+    """
 
     NORMAL = "normal"
     UNACKNOWLEDGED = "unacknowledged"
     ACKNOWLEDGED = "acknowledged"
     RETURNED = "returned"
+    LATCHED = "latched"
+    SHELVED = "shelved"
+    SUPPRESSED = "suppressed"
+    OUT_OF_SERVICE = "out_of_service"
 
 
 class AlarmMove(StrEnum):
@@ -47,15 +58,39 @@ class AlarmMove(StrEnum):
     RAISE = "raise"
     CLEAR = "clear"
     ACKNOWLEDGE = "acknowledge"
+    LATCH = "latch"
+    RESET = "reset"
+    SHELVE = "shelve"
+    SUPPRESS = "suppress"
+    REMOVE = "remove"
+    RESTORE = "restore"
 
+
+HOLDS: dict[AlarmMove, AlarmState] = {
+    AlarmMove.SHELVE: AlarmState.SHELVED,
+    AlarmMove.SUPPRESS: AlarmState.SUPPRESSED,
+    AlarmMove.REMOVE: AlarmState.OUT_OF_SERVICE,
+}
+"""Moves that hold a standing alarm, and the state that each ends in."""
+
+HELD: frozenset[AlarmState] = frozenset(HOLDS.values())
+ACTIVE: frozenset[AlarmState] = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED})
+STANDING: frozenset[AlarmState] = ACTIVE | HELD
+"""States in which the condition stands."""
 
 LIFE_CYCLE: dict[tuple[AlarmState, AlarmMove], AlarmState] = {
     (AlarmState.NORMAL, AlarmMove.RAISE): AlarmState.UNACKNOWLEDGED,
+    (AlarmState.NORMAL, AlarmMove.LATCH): AlarmState.LATCHED,
     (AlarmState.UNACKNOWLEDGED, AlarmMove.CLEAR): AlarmState.RETURNED,
     (AlarmState.UNACKNOWLEDGED, AlarmMove.ACKNOWLEDGE): AlarmState.ACKNOWLEDGED,
     (AlarmState.ACKNOWLEDGED, AlarmMove.CLEAR): AlarmState.NORMAL,
     (AlarmState.RETURNED, AlarmMove.RAISE): AlarmState.UNACKNOWLEDGED,
     (AlarmState.RETURNED, AlarmMove.ACKNOWLEDGE): AlarmState.NORMAL,
+    (AlarmState.LATCHED, AlarmMove.RAISE): AlarmState.UNACKNOWLEDGED,
+    (AlarmState.LATCHED, AlarmMove.RESET): AlarmState.NORMAL,
+    **{(state, move): held for state in ACTIVE for move, held in HOLDS.items()},
+    **{(held, AlarmMove.CLEAR): AlarmState.NORMAL for held in HELD},
+    **{(held, AlarmMove.RESTORE): AlarmState.UNACKNOWLEDGED for held in HELD},
 }
 """A pair that is not here changes nothing: an acknowledged alarm that is raised again stays so."""
 
@@ -84,5 +119,23 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.OVER_TIME: 3,
     AlarmKind.COMPARISON: 3,
     AlarmKind.PRE_ALARM: 4,
+    AlarmKind.NOBODY_REACHABLE: 2,
+    AlarmKind.DUTY_CHECK_MISSED: 1,
 }
 """1 acts at once, 2 needs a person now, 3 needs a person soon, 4 is a warning."""
+
+SHELVABLE: frozenset[AlarmKind] = frozenset(
+    {
+        AlarmKind.PRE_ALARM,
+        AlarmKind.LOW,
+        AlarmKind.SENSOR_FAULT,
+        AlarmKind.CALIBRATION_OVERRUN,
+        AlarmKind.MAYBE_OVER_LIMIT,
+        AlarmKind.OVER_TIME,
+        AlarmKind.READER_LOST,
+        AlarmKind.COMPARISON,
+        AlarmKind.SYSTEM_FAULT,
+    }
+)
+"""Kinds that may be held at all. A kind that is not here always sounds: trips, withdrawals, failed
+cuts, feed abnormal, gas and people over their limit, and whatever is newly invented."""

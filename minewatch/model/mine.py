@@ -12,7 +12,16 @@ from minewatch.model.acts import Acts
 from minewatch.model.device_text import DeviceText
 from minewatch.model.kind import Kind
 from minewatch.model.point import Limits, Point
-from minewatch.model.staff import Escalation, Handover, Person, Role, Staff
+from minewatch.model.staff import (
+    Duty,
+    Escalation,
+    Handover,
+    Person,
+    Role,
+    Rung,
+    Staff,
+    Watch,
+)
 from minewatch.model.wiring import Cause, Condition, Interlock, Load, Output, OutputRole
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "Condition",
     "Console",
     "Device",
+    "Duty",
     "Escalation",
     "Handover",
     "Interlock",
@@ -35,8 +45,10 @@ __all__ = [
     "Point",
     "Reader",
     "Role",
+    "Rung",
     "Staff",
     "Upload",
+    "Watch",
     "Zone",
     "ZoneKind",
 ]
@@ -197,6 +209,10 @@ class Mine:
     escalation: Escalation = field(default_factory=Escalation)
     console: Console = field(default_factory=Console)
     acts: Acts = field(default_factory=Acts)
+    duties: tuple[Duty, ...] = ()
+    watch: Watch = field(default_factory=Watch)
+    modems: tuple[str, ...] = ()
+    """Lines that carry short messages."""
 
     def __post_init__(self) -> None:
         """Index the tuples once; the order of each stays the order of the file."""

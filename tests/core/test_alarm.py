@@ -3,10 +3,9 @@
 import pytest
 
 from minewatch.core.alarms import alarm
-from minewatch.core.alarms.alarm import Alarm, AlarmsDurable, moved
-from minewatch.core.alarms.escalation import step_due_ms, step_name
+from minewatch.core.alarms.alarm import Alarm, AlarmsDurable
+from minewatch.core.alarms.life import moved
 from minewatch.model.alarm import LIFE_CYCLE, PRIORITY, AlarmKind, AlarmMove, AlarmState
-from minewatch.model.mine import Escalation
 
 MINUTE_MS = 60_000
 
@@ -105,15 +104,6 @@ def test_escalation_steps_of_an_unanswered_trip(rig) -> None:
         (300, "unanswered"),
         (600, "unanswered"),
     ]
-
-
-def test_the_schedule_of_steps() -> None:
-    """Steps are counted from the alarm; after the fourth they repeat."""
-    rules = Escalation()
-    assert [step_due_ms(rules, n) // 1000 for n in range(6)] == [30, 60, 180, 300, 600, 900]
-    assert [step_name(n) for n in (1, 2, 3, 4, 9)] == [
-        "horn", "duty_leader", "mine_head", "unanswered", "unanswered",
-    ]  # fmt: skip
 
 
 def test_silence_lasts_two_minutes_and_a_new_alarm_breaks_it(rig) -> None:

@@ -87,18 +87,6 @@ def test_wall_clock_shifts_change_no_output_and_no_delay(rig_of, mine_of) -> Non
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_a_page_that_goes_away_is_said_after_a_minute(rig) -> None:
-    """Once a page watched, none for 60 s is a failure of the watch (practice 15)."""
-    rig.run(120, scan_ms=1000)
-    assert not rig.of("house_fault")
-    _say(rig, "console_seen", "dispatch-1")
-    rig.run(59, scan_ms=1000)
-    assert not rig.of("house_fault")
-    rig.run(3, scan_ms=1000)
-    assert [each.data["family"] for each in rig.of("house_fault")] == ["console"]
-    assert _say(rig, "console_seen", "dispatch-1") == ["house_restored"]
-
-
 def test_a_flood_of_faults_never_hides_a_failing_ledger(rig) -> None:
     """Beyond the bound of faults the ledger's own still stands and still holds releases."""
     rig.turn(notices=tuple(Notice("device_lost", f"d{n}", {}) for n in range(400)))

@@ -9,6 +9,7 @@ SECTIONS = {
     "calibrations", "hand_covers", "bypasses", "approvals", "horn", "silenced_until_ms",
     "comparisons", "notices",
     "head_works", "warm_ups", "interlock_tests", "due",
+    "shelved", "duty_checks", "flood",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},
@@ -17,7 +18,7 @@ KEYS = {
     "alarms": {
         "kind", "priority", "source", "zone", "value", "limit", "peak", "raised_ms",
         "raised_wall_ms", "state", "active", "acknowledged_by", "closed", "first_out",
-        "occurrences", "planned",
+        "occurrences", "planned", "sounds", "escalated_to", "told",
     },
 }  # fmt: skip
 

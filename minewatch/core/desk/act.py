@@ -49,6 +49,12 @@ def no_reasons(draft: "Draft", command: Command) -> Reasons:
     return ()
 
 
+def never_alone(draft: "Draft", command: Command) -> bool:
+    """Ask for the second name of every command that has one."""
+    del draft, command
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A command that is allowed, with the second name where one was due.
@@ -67,7 +73,8 @@ class Act:
     """How one kind of command is decided.
 
     `check` returns every reason against it as codes (`code` or `code:subject`), without side
-    effects; `do` emits at least one event that carries `command=given.answer`.
+    effects; `alone` says that this very command needs no second name after all; `do` emits at
+    least one event that carries `command=given.answer`.
     """
 
     do: Callable[["Draft", Given], None]
@@ -75,6 +82,7 @@ class Act:
     optional: Mapping[str, Check] = field(default_factory=dict)
     roles: frozenset[Role] = ANYONE
     second: frozenset[Role] | None = None
+    alone: Callable[["Draft", Command], bool] = never_alone
     check: Callable[["Draft", Command], Reasons] = no_reasons
     local: bool = False
     unnamed: bool = False

@@ -8,7 +8,7 @@ not have exactly the named arguments of the named types is refused as `malformed
 from typing import TYPE_CHECKING, Any
 
 from minewatch.core import house
-from minewatch.core.alarms import alarm
+from minewatch.core.alarms import acts, duty, shelving
 from minewatch.core.desk import approval, interlock_test, planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.desk.approval import Approval
@@ -26,7 +26,9 @@ TEXT_LENGTH_MAX = 4_000
 _SHOWN_LENGTH_MAX = 40
 
 ACTS: dict[str, Act] = {
-    **alarm.COMMANDS,
+    **acts.COMMANDS,
+    **shelving.COMMANDS,
+    **duty.COMMANDS,
     **calibration.COMMANDS,
     **cover.COMMANDS,
     **head_move.COMMANDS,
@@ -57,7 +59,7 @@ def _decide(draft: "Draft", command: Command) -> None:
         _refuse(draft, command, ("unknown_command",))
         return
     reasons = _reasons(draft, act, command)
-    if not reasons and act.second is not None:
+    if not reasons and act.second is not None and not act.alone(draft, command):
         if len(draft.durable.approvals.open) >= approval.OPEN_MAX:
             reasons = ("too_many",)
         else:
