@@ -28,6 +28,13 @@ class Kind(StrEnum):
     COAL_CUTTING = "coal_cutting"
     DUST = "dust"
     HEADCOUNT = "headcount"
+    HYDROGEN_SULFIDE = "hydrogen_sulfide"
+    NITROGEN_DIOXIDE = "nitrogen_dioxide"
+    SULFUR_DIOXIDE = "sulfur_dioxide"
+    AMMONIA = "ammonia"
+    HYDROGEN = "hydrogen"
+    SUPPLY_STATE = "supply_state"
+    COAL_OUTPUT = "coal_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,13 @@ UNITS: dict[Kind, Unit] = {
     Kind.COAL_CUTTING: Unit("", 0, "on", switch=True),
     Kind.DUST: Unit("mg/m³", 1, "dmg_m3"),
     Kind.HEADCOUNT: Unit("", 0, "people"),
+    Kind.HYDROGEN_SULFIDE: Unit("ppm", 1, "dppm"),
+    Kind.NITROGEN_DIOXIDE: Unit("ppm", 1, "dppm"),
+    Kind.SULFUR_DIOXIDE: Unit("ppm", 1, "dppm"),
+    Kind.AMMONIA: Unit("ppm", 0, "ppm"),
+    Kind.HYDROGEN: Unit("%", 2, "cpct"),
+    Kind.SUPPLY_STATE: Unit("", 0, "main", switch=True),
+    Kind.COAL_OUTPUT: Unit("t", 0, "t"),
 }
 
 
