@@ -28,6 +28,9 @@ from minewatch.text import Catalogue
 Fields = dict[str, Any]
 
 CALIBRATED = "12302_T1"
+NOTICE_TRIES = 20
+"""Looks at the notice, half a second apart; half-way through the county is telephoned."""
+
 RISING = "12301_T1"
 ANSWER_AFTER_S = 5.0
 """The automatic dispatcher waits this long after the horn for a person to be faster."""
@@ -121,10 +124,26 @@ class Story:
     def _calibrate(self) -> None:
         if self._stopping.wait(15.0 / self._speed):
             return
+        self._announce()
         self._page.act("S006", "calibrate", {"point": CALIBRATED})
         self._ask_plant({"do": "bottle", "point": CALIBRATED})
         self._stopping.wait(40.0 / self._speed)
         self._page.act("S006", "end_calibration", {"point": CALIBRATED})
+
+    def _announce(self) -> None:
+        """Give notice of the calibration; start it when the county has it, or was telephoned."""
+        told = {"work": "calibration", "points": [CALIBRATED], "applicant": "S006", "minutes": 30}
+        self._page.act("S006", "notice", told)
+        for tries in range(NOTICE_TRIES):
+            for notice, work in self._page.state().get("notices", {}).items():
+                if work["acknowledged"] or work["called"]:
+                    self._page.act("S006", "start_work", {"notice": notice})
+                    return
+                if tries == NOTICE_TRIES // 2:
+                    call = {"notice": notice, "caller": "S001"}
+                    self._page.act("S001", "record_call", call, "county desk 县值班室")
+            if self._stopping.wait(0.5):
+                return
 
     def _answer(self) -> None:
         """Acknowledge everything that still sounds, if nobody did."""

@@ -7,6 +7,7 @@ from minewatch_sim.scenario import Action, Scenario
 
 PERIOD_S = 75
 FIELD_ENGINEER = "S006"
+DISPATCHER = "S001"
 
 
 def _day(count: int) -> Scenario:
@@ -31,13 +32,34 @@ def _play(house, count: int) -> None:
     told = 0
     for _ in range(20 + count * PERIOD_S):
         house.run(1)
+        _start_work(house)
         for note in list(house.plant.notes)[told:]:
             told += 1
-            what = note.arguments.get("what")
+            what, point = note.arguments.get("what"), note.arguments.get("point")
             if what == "calibration_due":
-                house.command("calibrate", FIELD_ENGINEER, point=note.arguments["point"])
+                house.command(
+                    "notice",
+                    FIELD_ENGINEER,
+                    work="calibration",
+                    points=[point],
+                    applicant=FIELD_ENGINEER,
+                    minutes=PERIOD_S // 60,
+                )
             elif what == "calibration_done":
-                house.command("end_calibration", FIELD_ENGINEER, point=note.arguments["point"])
+                house.command("end_calibration", FIELD_ENGINEER, point=point)
+
+
+def _start_work(house) -> None:
+    """Take each notice one step further: no broker answers here, so it is told by telephone."""
+    begun = {each.data["point"] for each in house.kinds("calibration_started")}
+    for work in house.controller.state.durable.works.open.values():
+        if not work.called:
+            caller = {"notice": work.id, "caller": FIELD_ENGINEER}
+            house.command("record_call", DISPATCHER, "值班员", **caller)
+        elif not work.started_by:
+            house.command("start_work", FIELD_ENGINEER, notice=work.id)
+        elif work.points[0] not in begun:
+            house.command("calibrate", FIELD_ENGINEER, point=work.points[0])
 
 
 def _check(house, count: int) -> None:
