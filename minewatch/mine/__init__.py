@@ -11,6 +11,7 @@ from pathlib import Path
 
 from minewatch.mine import (
     check_certified,
+    check_duty,
     check_ids,
     check_rules,
     check_safety,
@@ -50,6 +51,7 @@ def load(path: Path | str) -> Loaded:
     check_wiring.check(shaped, faults)
     check_certified.check(shaped, rules, faults)
     check_serial.check(shaped, faults)
+    check_duty.check(shaped, faults)
     check_rules.check(shaped, rules, faults)
     check_safety.check(shaped, builder.points, rules, faults)
     return Loaded(None if faults.refuse else mine, faults.sorted())

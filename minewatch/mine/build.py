@@ -2,7 +2,7 @@
 
 from minewatch_drivers.pace.scan_class import class_ms
 
-from minewatch.mine import schema
+from minewatch.mine import build_duty, schema
 from minewatch.mine.certified import Certified
 from minewatch.mine.fault import Faults
 from minewatch.mine.limits import LimitResolver
@@ -70,6 +70,7 @@ class Builder:
             handover=_handover(shaped),
             escalation=_escalation(shaped, table.language),
             console=_console(shaped),
+            **build_duty.parts(shaped),
             acts=load_acts(),
         )
 

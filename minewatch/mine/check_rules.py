@@ -81,6 +81,7 @@ def _bounded(shaped: Shaped) -> dict[str, list[Row[schema.Table]]]:
         "mine": shaped.mine,
         "handover": shaped.handover,
         "escalation": shaped.escalation,
+        "watch": shaped.watch,
     }
     rows = {name: [row] for name, row in singles.items() if row is not None}
     return {**rows, "point": [*shaped.points], "output": [*shaped.outputs]}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from minewatch.model.kind import Kind
-from minewatch.model.mine import Condition, Mode, OutputRole, Role, ZoneKind
+from minewatch.model.mine import Condition, Mode, OutputRole, Role, Rung, ZoneKind
 
 
 def _decimal(value: Any) -> Decimal:
@@ -40,10 +40,12 @@ Coordinate = Annotated[int, Field(ge=0, le=100_000)]
 Spot = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
 People = Annotated[int, Field(ge=0, le=100_000)]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
+Weekday = Annotated[int, Field(ge=1, le=7)]
 
 KindWord = Annotated[Kind, Field(strict=False)]
 ZoneWord = Annotated[ZoneKind, Field(strict=False)]
 RoleWord = Annotated[Role, Field(strict=False)]
+RungWord = Annotated[Rung, Field(strict=False)]
 OutputWord = Annotated[OutputRole, Field(strict=False)]
 ConditionWord = Annotated[Condition, Field(strict=False)]
 ModeWord = Annotated[Mode, Field(strict=False)]
@@ -90,6 +92,9 @@ class EscalationTable(Table):
     county_s: Seconds = 300
     repeat_s: Seconds = 300
     silence_s: Seconds = 120
+    company_s: Seconds = 240
+    shelve_max_minutes: Annotated[int, Field(ge=1, le=1440)] = 480
+    shelves_max: Annotated[int, Field(ge=0, le=256)] = 32
 
 
 class ConsoleTable(Table):
@@ -223,6 +228,25 @@ class StaffTable(Table):
     phone: Annotated[str, Field(pattern=r"^(\+?[0-9]{3,15})?$")] = ""
 
 
+class DutyTable(Table):
+    """A row of the duty roster."""
+
+    rung: RungWord
+    staff: Annotated[list[Id], Field(min_length=1, max_length=32)]
+    start: Clock = "00:00"
+    minutes: Annotated[int, Field(ge=1, le=1440)] = 1440
+    weekdays: Annotated[list[Weekday], Field(min_length=1, max_length=7)] = [1, 2, 3, 4, 5, 6, 7]
+    screen: Id | None = None
+
+
+class WatchTable(Table):
+    """How the dispatcher's presence is checked at night."""
+
+    night: Annotated[list[Clock], Field(min_length=2, max_length=2)] = ["22:00", "06:00"]
+    every_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
+    answer_minutes: Annotated[int, Field(ge=1, le=60)] = 5
+
+
 class PersonTable(Table):
     """Somebody who may go underground."""
 
@@ -252,6 +276,7 @@ SINGLE: dict[str, type[Table]] = {
     "handover": HandoverTable,
     "escalation": EscalationTable,
     "console": ConsoleTable,
+    "watch": WatchTable,
 }
 """Tables that stand once: `[name]`."""
 
@@ -265,6 +290,7 @@ MANY: dict[str, type[Table]] = {
     "reader": ReaderTable,
     "person": PersonTable,
     "staff": StaffTable,
+    "duty": DutyTable,
     "mqtt": MqttTable,
 }
 """Tables that stand many times: `[[name]]`, each with how many there may be in `ROWS_MAX`."""
@@ -279,6 +305,7 @@ ROWS_MAX: dict[str, int] = {
     "reader": 500,
     "person": 20_000,
     "staff": 500,
+    "duty": 200,
     "mqtt": 8,
 }
 
@@ -299,6 +326,7 @@ class FileTable(Table):
     handover: HandoverTable | None = None
     escalation: EscalationTable | None = None
     console: ConsoleTable | None = None
+    watch: WatchTable | None = None
     zone: list[ZoneTable] = []
     bus: list[BusTable] = []
     device: list[DeviceTable] = []
@@ -308,6 +336,7 @@ class FileTable(Table):
     reader: list[ReaderTable] = []
     person: list[PersonTable] = []
     staff: list[StaffTable] = []
+    duty: list[DutyTable] = []
     mqtt: list[MqttTable] = []
 
 

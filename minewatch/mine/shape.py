@@ -40,6 +40,7 @@ class Shaped:
     handover: Row[schema.HandoverTable] | None = None
     escalation: Row[schema.EscalationTable] | None = None
     console: Row[schema.ConsoleTable] | None = None
+    watch: Row[schema.WatchTable] | None = None
     zones: list[Row[schema.ZoneTable]] = field(default_factory=list)
     buses: list[Row[schema.BusTable]] = field(default_factory=list)
     devices: list[Row[schema.DeviceTable]] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Shaped:
     readers: list[Row[schema.ReaderTable]] = field(default_factory=list)
     people: list[Row[schema.PersonTable]] = field(default_factory=list)
     staff: list[Row[schema.StaffTable]] = field(default_factory=list)
+    duties: list[Row[schema.DutyTable]] = field(default_factory=list)
     mqtt: list[Row[schema.MqttTable]] = field(default_factory=list)
     known: dict[str, set[str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
@@ -82,6 +84,7 @@ class _Shaper:
         shaped.handover = self._one("handover", schema.HandoverTable)
         shaped.escalation = self._one("escalation", schema.EscalationTable)
         shaped.console = self._one("console", schema.ConsoleTable)
+        shaped.watch = self._one("watch", schema.WatchTable)
         shaped.zones = self._many("zone", schema.ZoneTable)
         shaped.buses = self._many("bus", schema.BusTable)
         shaped.devices = self._many("device", schema.DeviceTable)
@@ -91,6 +94,7 @@ class _Shaper:
         shaped.readers = self._many("reader", schema.ReaderTable)
         shaped.people = self._many("person", schema.PersonTable)
         shaped.staff = self._many("staff", schema.StaffTable)
+        shaped.duties = self._many("duty", schema.DutyTable)
         shaped.mqtt = self._many("mqtt", schema.MqttTable)
         return shaped
 
