@@ -14,7 +14,17 @@ from minewatch.core.desk import approval, due, interlock_test, planned_work
 from minewatch.core.folding import Fold
 from minewatch.core.people import people
 from minewatch.core.power import interlock, release
-from minewatch.core.readings import calibration, comparison, cover, head_move, points, warm_up
+from minewatch.core.readings import (
+    calibration,
+    comparison,
+    cover,
+    hand_check,
+    head_move,
+    oxygen,
+    points,
+    stuck,
+    warm_up,
+)
 from minewatch.core.snapshot import durable_from_event
 from minewatch.core.state import Durable
 from minewatch.core.withdrawals import withdrawal
@@ -43,6 +53,9 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     warm_up.FOLDS,
     due.FOLDS,
     interlock_test.FOLDS,
+    oxygen.FOLDS,
+    stuck.FOLDS,
+    hand_check.FOLDS,
 )
 
 FOLDS: dict[str, tuple[Fold, ...]] = {

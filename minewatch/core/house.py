@@ -50,6 +50,8 @@ _OF_THE_PLANT = frozenset(
         AlarmKind.TEST_FAILED,
         AlarmKind.HAND_COVER_LATE,
         AlarmKind.COMPARISON,
+        AlarmKind.LOW_OXYGEN,
+        AlarmKind.HAND_CHECK,
     }
 )
 """Alarms whose source is a point, an output or a line of the configuration."""

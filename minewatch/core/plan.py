@@ -5,7 +5,7 @@ another one. Nothing in it changes after it is built.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Bus, Condition, Mine, Mode, Output, OutputRole, Point
@@ -60,6 +60,10 @@ class PointPlan:
     trips: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     offs: tuple[str, ...] = ()
+    breathes: tuple[str, ...] = ()
+    """The oxygen points of a catalytic head's zone."""
+    companions: tuple[tuple[str, bool], ...] = ()
+    """What moves when this should, and whether it is a flag."""
     certified: bool = False
     """Read from the certified system's files: shown and compared, it decides and guards nothing."""
 
@@ -91,6 +95,8 @@ class Plan:
     driven: Mapping[str, Output] = field(default_factory=dict)
     home: Mapping[str, str] = field(default_factory=dict)
     """The device of each point: where its entry lies in a table that is copied by devices."""
+    watched: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By device, the points that have companions (`readings/stuck.py`)."""
 
     def neighbours(self, point_id: str) -> tuple[str, ...]:
         """Return the other methane heads of the point's zone."""
@@ -103,6 +109,7 @@ def build(mine: Mine) -> Plan:
     wired = _wired(mine)
     buses = {device.id: (device.id, mine.bus(device.bus)) for device in mine.devices}
     points = {each.id: _point_plan(each, *buses[each.device], wired) for each in mine.points}
+    _add_company(mine, points)
     methane = [p for p in points.values() if p.is_methane]
     by_zone = _grouped((p.zone, p.id) for p in methane)
     roles = DRIVEN[mine.mode]
@@ -114,7 +121,31 @@ def build(mine: Mine) -> Plan:
         guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
         driven={o.id: o for o in mine.outputs if o.role in roles},
         home={p.id: p.device for p in points.values()},
+        watched=_watched(points),
     )
+
+
+def _add_company(mine: Mine, points: dict[str, PointPlan]) -> None:
+    """Give each point what it is judged beside: companions, and the oxygen of its zone."""
+    oxygen = _grouped(
+        (p.zone, p.id) for p in points.values() if p.point.kind is Kind.OXYGEN and not p.certified
+    )
+    for each in mine.points:
+        plan = points[each.id]
+        breathes = oxygen.get(plan.zone, ()) if plan.is_methane and each.catalytic else ()
+        companions = tuple((c, points[c].is_switch) for c in each.companions if c in points)
+        quiet_low = plan.quiet_low
+        if each.kind is Kind.OXYGEN and not plan.certified:
+            quiet_low = max(quiet_low, mine.values.oxygen_clear)
+        if breathes or companions or quiet_low != plan.quiet_low:
+            points[each.id] = replace(
+                plan, breathes=breathes, companions=companions, quiet_low=quiet_low
+            )
+
+
+def _watched(points: Mapping[str, PointPlan]) -> dict[str, frozenset[str]]:
+    by_device = _grouped((p.device, p.id) for p in points.values() if p.companions)
+    return {device: frozenset(names) for device, names in by_device.items()}
 
 
 def _guards(

@@ -110,6 +110,8 @@ def _lowered_points(old: Plan, new: Plan, durable: Durable) -> list[str]:
         *durable.head_works.open,
         *durable.warm_ups.open,
         *durable.points.over,
+        *durable.oxygen.low,
+        *durable.stuck.frozen,
         *_withdrawing(durable),
     }
     reasons = [f"point_in_use:{each}" for each in sorted(used) if each not in new.points]

@@ -19,9 +19,13 @@ from minewatch.core.people.people import PeopleDurable, PeopleVolatile
 from minewatch.core.plan import Plan
 from minewatch.core.power.interlock import InterlockDurable, InterlockVolatile
 from minewatch.core.readings.calibration import CalibrationsDurable, CalibrationsVolatile
+from minewatch.core.readings.chatter import ChatterVolatile
 from minewatch.core.readings.comparison import ComparisonDurable, ComparisonVolatile
+from minewatch.core.readings.hand_check import HandChecksDurable
 from minewatch.core.readings.head_move import HeadWorksDurable
+from minewatch.core.readings.oxygen import OxygenDurable
 from minewatch.core.readings.points import PointsDurable, PointsVolatile
+from minewatch.core.readings.stuck import StuckDurable, StuckVolatile
 from minewatch.core.readings.warm_up import WarmUpsDurable
 from minewatch.core.withdrawals.withdrawal import WithdrawalDurable, WithdrawalVolatile
 
@@ -50,6 +54,9 @@ class Durable:
     due: DueDurable = field(default_factory=DueDurable)
     tests: TestsDurable = field(default_factory=TestsDurable)
     duty: DutyDurable = field(default_factory=DutyDurable)
+    oxygen: OxygenDurable = field(default_factory=OxygenDurable)
+    stuck: StuckDurable = field(default_factory=StuckDurable)
+    hand_checks: HandChecksDurable = field(default_factory=HandChecksDurable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Volatile:
     works: WorksVolatile = field(default_factory=WorksVolatile)
     due: DueVolatile = field(default_factory=DueVolatile)
     tests: TestsVolatile = field(default_factory=TestsVolatile)
+    stuck: StuckVolatile = field(default_factory=StuckVolatile)
+    chatter: ChatterVolatile = field(default_factory=ChatterVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

@@ -13,7 +13,18 @@ from minewatch.core.desk import approval, commands, due, interlock_test, planned
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import outputs, proof, release, start
-from minewatch.core.readings import calibration, comparison, cover, gas, head_move, points, warm_up
+from minewatch.core.readings import (
+    calibration,
+    comparison,
+    cover,
+    gas,
+    hand_check,
+    head_move,
+    oxygen,
+    points,
+    stuck,
+    warm_up,
+)
 from minewatch.core.state import State
 from minewatch.core.withdrawals import withdrawal
 from minewatch.model.event import Event
@@ -44,7 +55,10 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     head_move.observe(draft)
     warm_up.observe(draft)
     cover.decide(draft)
+    hand_check.decide(draft)
     points.observe(draft)
+    stuck.observe(draft)
+    oxygen.observe(draft)
     people.observe(draft)
     start.observe(draft)
     gas.decide(draft)

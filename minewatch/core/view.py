@@ -8,7 +8,7 @@ from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import release
 from minewatch.core.power.interlock import Cause, Want
-from minewatch.core.readings import comparison, head_move, warm_up
+from minewatch.core.readings import comparison, hand_check, head_move, oxygen, stuck, warm_up
 from minewatch.core.readings.points import NEVER_MS, Live
 from minewatch.core.state import State
 from minewatch.core.withdrawals import withdrawal
@@ -42,6 +42,9 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **planned_work.view(state),
         **head_move.view(state),
         **warm_up.view(state),
+        **hand_check.view(state),
+        **oxygen.view(state),
+        **stuck.view(state),
         **interlock_test.view(state),
         **due.view(state, now_ms),
         **shelving.view(durable),

@@ -30,6 +30,8 @@ class AlarmKind(StrEnum):
     READER_LOST = "reader_lost"
     SYSTEM_FAULT = "system_fault"
     COMPARISON = "comparison"
+    LOW_OXYGEN = "low_oxygen"
+    HAND_CHECK = "hand_check"
     NOBODY_REACHABLE = "nobody_reachable"
     DUTY_CHECK_MISSED = "duty_check_missed"
 
@@ -118,6 +120,8 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.MAYBE_OVER_LIMIT: 3,
     AlarmKind.OVER_TIME: 3,
     AlarmKind.COMPARISON: 3,
+    AlarmKind.LOW_OXYGEN: 2,
+    AlarmKind.HAND_CHECK: 3,
     AlarmKind.PRE_ALARM: 4,
     AlarmKind.NOBODY_REACHABLE: 2,
     AlarmKind.DUTY_CHECK_MISSED: 1,
@@ -134,6 +138,7 @@ SHELVABLE: frozenset[AlarmKind] = frozenset(
         AlarmKind.OVER_TIME,
         AlarmKind.READER_LOST,
         AlarmKind.COMPARISON,
+        AlarmKind.HAND_CHECK,
         AlarmKind.SYSTEM_FAULT,
     }
 )

@@ -22,6 +22,7 @@ from minewatch.model.staff import (
     Staff,
     Watch,
 )
+from minewatch.model.values import Values
 from minewatch.model.wiring import Cause, Condition, Interlock, Load, Output, OutputRole
 
 __all__ = [
@@ -213,6 +214,7 @@ class Mine:
     watch: Watch = field(default_factory=Watch)
     modems: tuple[str, ...] = ()
     """Lines that carry short messages."""
+    values: Values = field(default_factory=Values)
 
     def __post_init__(self) -> None:
         """Index the tuples once; the order of each stays the order of the file."""

@@ -36,7 +36,9 @@ class Point:
     `stale_ms` is the age limit of a value from a file; 0 follows from the scan class.
     `catalytic` says that its element burns the gas: it needs oxygen and frequent calibration.
     `rise_over_ms` is the time over which a rise is measured. `withdraws_mine` says that its
-    withdraw limits empty the whole mine, not its zone and what lies downwind.
+    withdraw limits empty the whole mine, not its zone and what lies downwind. `companions` are
+    points that move when this one should; standing still beside them for `stuck_after_ms` it is
+    stuck (0: it is never held to be stuck).
     """
 
     id: str
@@ -56,3 +58,5 @@ class Point:
     catalytic: bool = False
     rise_over_ms: int = 0
     withdraws_mine: bool = False
+    companions: tuple[str, ...] = ()
+    stuck_after_ms: int = 0

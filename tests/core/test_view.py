@@ -10,6 +10,7 @@ SECTIONS = {
     "comparisons", "notices",
     "head_works", "warm_ups", "interlock_tests", "due",
     "shelved", "duty_checks", "flood",
+    "hand_checks", "low_oxygen", "frozen", "suspects",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},

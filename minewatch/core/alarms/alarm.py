@@ -10,7 +10,7 @@ configuration, one per kind and source.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from minewatch.core.alarms import holds
 from minewatch.core.alarms.flood import Flood
@@ -107,6 +107,13 @@ class AlarmsVolatile:
     screens: Mapping[str, int] = field(default_factory=dict)
 
 
+class Again(NamedTuple):
+    """An answered alarm that comes back: the id of the one before, and who had answered it."""
+
+    alarm: str
+    by: str
+
+
 def find(durable: "Durable", kind: AlarmKind, source: str) -> Alarm | None:
     """Return the instance of (kind, source) that is not gone, or None."""
     alarm_id = durable.alarms.standing.get(f"{kind}/{source}")
@@ -127,22 +134,26 @@ def raise_(
     zone: str = "",
     value: int | None = None,
     limit: int | None = None,
+    again: Again | None = None,
 ) -> None:
     """Raise the alarm of (kind, source), or note a new peak of the one that stands.
 
     One that is shelved, out of service or folded into its cause is raised without a sound.
 
     `source` is a point, output, zone, badge or reader id, or `line:<bus>`; `zone` is empty for what
-    concerns the whole mine.
+    concerns the whole mine. `again` makes no sound.
     """
     alarm = find(draft.durable, kind, source)
     if alarm is not None and alarm.state in STANDING:
         _note_peak(draft, alarm, value)
         return
+    if alarm is None and again is not None:
+        alarm = draft.durable.alarms.items.get(again.alarm)
     draft.emit(
         "alarm_raised",
         alarm=f"A{draft.durable.index}" if alarm is None else alarm.id,
         alarm_kind=str(kind),
+        answered=None if again is None else again.by,
         first_out=_is_first_out(draft, kind, zone),
         held=str(holds.of(draft, kind, source) or ""),
         limit=limit,

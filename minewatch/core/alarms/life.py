@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from minewatch.core.alarms import flood
 from minewatch.core.alarms.alarm import CLOSE_OUT_PRIORITY_MAX, Alarm, AlarmsDurable, further
 from minewatch.core.folding import Fold, with_entry, without
-from minewatch.model.alarm import HELD, LIFE_CYCLE, AlarmKind, AlarmMove, AlarmState
+from minewatch.model.alarm import LIFE_CYCLE, AlarmKind, AlarmMove, AlarmState
 from minewatch.model.event import Event
 
 if TYPE_CHECKING:
@@ -80,8 +80,12 @@ def _raised(durable: "Durable", event: Event) -> "Durable":
     held = data.get("held", "")
     if held:
         raised = replace(raised, state=LIFE_CYCLE[raised.state, AlarmMove(held)])
+    answered = data.get("answered")
+    if answered is not None:
+        state = LIFE_CYCLE.get((raised.state, AlarmMove.ACKNOWLEDGE), raised.state)
+        raised = replace(raised, state=state, acknowledged_by=answered)
     groups = with_entry(alarms.groups, raised.zone, event.now_ms) if data["first_out"] else None
-    sounds = not held
+    sounds = not held and answered is None
     return _set(
         durable,
         replace(
@@ -102,7 +106,7 @@ def _breaks_silence(raised: Alarm) -> bool:
     That nobody is reached says nothing new to the one who silences.
     """
     return (
-        raised.state not in HELD
+        raised.state is AlarmState.UNACKNOWLEDGED
         and raised.priority <= SILENCE_PRIORITY_MAX
         and raised.kind is not AlarmKind.NOBODY_REACHABLE
     )

@@ -16,7 +16,7 @@ from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.plan import PointPlan
 from minewatch.core.power import interlock
 from minewatch.core.power.interlock import Cause, HandValue, Pending
-from minewatch.core.readings import fault, gas, points
+from minewatch.core.readings import fault, gas, hand_check, points
 from minewatch.core.readings.points import permits
 from minewatch.model.event import Event
 from minewatch.model.image import Command
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BELOW_MS = 60_000
 HAND_VALUE_MS = 15 * 60_000
 PENDING_MS = 60_000
+_UNFIT = frozenset({Quality.CALIBRATION, Quality.IMPLAUSIBLE})
+"""What a GOOD reading may count as that permits nothing: the gas of a bottle, low oxygen."""
+
 VALUE_MAX = 65_535
 
 
@@ -91,7 +94,7 @@ def _point_reasons(draft: "Draft", plan: PointPlan) -> list[str]:
     bypass = draft.durable.interlock.bypasses.get(plan.id)
     if bypass is not None and draft.is_on_disk(bypass.index):
         return [] if fault.is_guarded(draft, plan.id) else [f"last_head:{plan.id}"]
-    if live.raw is not Quality.GOOD or live.quality is Quality.CALIBRATION:
+    if live.raw is not Quality.GOOD or live.quality in _UNFIT:
         return [f"not_good:{plan.id}"]
     assert live.value is not None
     if not permits(plan, live.value) or live.below_ms is None:
@@ -263,10 +266,12 @@ def _hand_value(draft: "Draft", given: Given) -> None:
         command=given.answer,
         point=plan.id,
         value=arguments["value"],
+        **hand_check.beside(draft, plan.id),
     )
     gas.rise(draft, plan, arguments["value"])
     if fault.is_covered(draft, plan.id):
-        gas.lower(draft, plan, arguments["value"])
+        gas.lower(draft, plan, arguments["value"], at_once=True)
+    hand_check.compare(draft, plan, arguments["value"], _checker_of(draft, given.command))
 
 
 COMMANDS: dict[str, Act] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from minewatch.core.alarms import alarm
 from minewatch.core.plan import PointPlan
 from minewatch.core.power import interlock
+from minewatch.core.readings import chatter
 from minewatch.core.readings.points import Live, is_open
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
@@ -71,10 +72,11 @@ def is_covered(draft: "Draft", point_id: str) -> bool:
 def _check(draft: "Draft", plan: PointPlan, *, line_lost: bool) -> None:
     now_ms = draft.image.now_ms
     live = draft.live[plan.id]
+    chatter.interrupt(draft, plan.id)
     next_ms = _alarm(draft, plan, live, line_lost=line_lost)
     if is_covered(draft, plan.id):
         next_ms.append(now_ms + LOOK_AGAIN_MS)
-    elif plan.faults and not _is_locked(draft, plan):
+    elif plan.faults and not is_locked(draft, plan):
         lock_ms = live.guarded_ms + plan.point.fault_after_ms
         if now_ms < lock_ms:
             next_ms.append(lock_ms)
@@ -108,7 +110,7 @@ def _check_open(draft: "Draft", plan: PointPlan) -> None:
     live = draft.live[plan.id]
     if is_guarded(draft, plan.id) or not plan.faults:
         draft.own_live()[plan.id] = live._replace(guarded_ms=now_ms)
-    elif now_ms - live.guarded_ms >= plan.point.fault_after_ms and not _is_locked(draft, plan):
+    elif now_ms - live.guarded_ms >= plan.point.fault_after_ms and not is_locked(draft, plan):
         lock(draft, plan)
     draft.wheel.schedule(plan.id, now_ms + LOOK_AGAIN_MS)
 
@@ -129,7 +131,7 @@ def _lock_line(draft: "Draft", bus_id: str) -> None:
         each
         for each in plans
         if each.faults
-        and not _is_locked(draft, each)
+        and not is_locked(draft, each)
         and not is_covered(draft, each.id)
         and not is_open(draft, each.id)
         and now_ms + each.scan_ms >= draft.live[each.id].guarded_ms + each.point.fault_after_ms
@@ -138,7 +140,8 @@ def _lock_line(draft: "Draft", bus_id: str) -> None:
     interlock.demand(draft, "line", bus_id, [each.id for each in lost], outputs)
 
 
-def _is_locked(draft: "Draft", plan: PointPlan) -> bool:
+def is_locked(draft: "Draft", plan: PointPlan) -> bool:
+    """Say whether the place of a point is locked by its fault, or its line's."""
     causes = draft.durable.interlock.causes
     if f"fault:{plan.id}" in causes:
         return True

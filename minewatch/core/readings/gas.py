@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from minewatch.core.alarms import alarm
 from minewatch.core.plan import PointPlan
 from minewatch.core.power import interlock
-from minewatch.core.readings import fault, points
+from minewatch.core.readings import chatter, fault, points
 from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.quality import Quality
@@ -25,6 +25,15 @@ KINDS = {
     3: AlarmKind.TRIP,
     4: AlarmKind.WITHDRAW,
 }
+_ENDING = (
+    *KINDS.values(),
+    AlarmKind.LOW,
+    AlarmKind.OVER_RANGE,
+    AlarmKind.SENSOR_FAULT,
+    AlarmKind.LOW_OXYGEN,
+)
+"""Kinds that a GOOD value of their point may end."""
+
 _OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
 
 
@@ -37,6 +46,8 @@ def decide(draft: "Draft") -> None:
             if quality is Quality.GOOD and value is not None:
                 lower(draft, plan, value)
                 fault.restored(draft, plan)
+            else:
+                chatter.interrupt(draft, plan.id)
             points.settle(draft, plan, busy=_is_busy(draft, plan, quality))
     fault.decide(draft)
 
@@ -59,7 +70,7 @@ def rise(draft: "Draft", plan: PointPlan, value: int | None) -> None:
     for level, limit in plan.rises:
         if value is not None and value < limit:
             continue
-        alarm.raise_(draft, KINDS[level], plan.id, zone=plan.zone, value=value, limit=limit)
+        chatter.raise_(draft, KINDS[level], plan, value, limit)
         if level == 3:
             interlock.demand(draft, "trip", plan.id, (plan.id,), plan.trips)
         elif level == 4:
@@ -67,25 +78,30 @@ def rise(draft: "Draft", plan: PointPlan, value: int | None) -> None:
     if value is None:
         return
     if value < plan.low_alarm and not plan.offs:
-        limit = plan.low_alarm
-        alarm.raise_(draft, AlarmKind.LOW, plan.id, zone=plan.zone, value=value, limit=limit)
+        chatter.raise_(draft, AlarmKind.LOW, plan, value, plan.low_alarm)
     if value == 0 and plan.offs:
         alarm.raise_(draft, AlarmKind.TRIP, plan.id, zone=plan.zone, value=value, limit=1)
         interlock.demand(draft, "off", plan.id, (plan.id,), plan.offs)
 
 
-def lower(draft: "Draft", plan: PointPlan, value: int) -> None:
-    """Clear what a GOOD value permits to clear; latched causes are not touched."""
-    if value < plan.pre_clear:
-        alarm.clear(draft, AlarmKind.PRE_ALARM, plan.id)
-    if value < plan.clear:
-        alarm.clear(draft, AlarmKind.GAS_OVER_LIMIT, plan.id)
-        if value != 0 or not plan.offs:
-            alarm.clear(draft, AlarmKind.TRIP, plan.id)
-        alarm.clear(draft, AlarmKind.WITHDRAW, plan.id)
-        alarm.clear(draft, AlarmKind.OVER_RANGE, plan.id)
-    if value >= plan.low_clear:
-        alarm.clear(draft, AlarmKind.LOW, plan.id)
+def lower(draft: "Draft", plan: PointPlan, value: int, *, at_once: bool = False) -> None:
+    """Clear what a GOOD value permits to clear; latched causes are not touched.
+
+    The worse of the head and a hand check that is held counts. `at_once` is for a value that a
+    person measured; a head's must stay below for a while (`chatter.py`).
+    """
+    low, high = points.reach(draft.durable, plan.id, value)
+    is_clear = high < plan.clear
+    ends = (
+        (AlarmKind.PRE_ALARM, high < plan.pre_clear),
+        (AlarmKind.GAS_OVER_LIMIT, is_clear),
+        (AlarmKind.TRIP, is_clear and (low != 0 or not plan.offs)),
+        (AlarmKind.WITHDRAW, is_clear),
+        (AlarmKind.OVER_RANGE, is_clear),
+        (AlarmKind.LOW, low >= plan.low_clear),
+    )
+    for kind, is_below in ends:
+        chatter.lower(draft, kind, plan.id, is_below=is_below, at_once=at_once)
 
 
 def _is_busy(draft: "Draft", plan: PointPlan, quality: Quality) -> bool:
@@ -93,8 +109,7 @@ def _is_busy(draft: "Draft", plan: PointPlan, quality: Quality) -> bool:
     if quality is not Quality.GOOD or draft.live[plan.id].below_ms is None:
         return True
     standing = draft.durable.alarms.standing
-    kinds = (*KINDS.values(), AlarmKind.LOW, AlarmKind.OVER_RANGE, AlarmKind.SENSOR_FAULT)
     return any(
         f"{kind}/{plan.id}" in standing and alarm.is_active(draft.durable, kind, plan.id)
-        for kind in kinds
+        for kind in _ENDING
     )

@@ -28,6 +28,9 @@ OVER_LEVEL = 4
 
 _GOOD = Quality.GOOD
 _OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
+_UNFIT = _OPEN | {Quality.IMPLAUSIBLE}
+"""What a GOOD reading may count as without guarding its place or permitting a release."""
+
 _WITH_VALUE = frozenset({Quality.GOOD, Quality.CALIBRATION, Quality.INHIBITED, Quality.WARMUP})
 
 
@@ -103,6 +106,20 @@ def is_open(draft: "Draft", point_id: str) -> bool:
     )
 
 
+def is_frozen(durable: "Durable", point_id: str, value: int | None) -> bool:
+    """Say whether a head stands still at this very value (`stuck.py`)."""
+    frozen = durable.stuck.frozen.get(point_id)
+    return frozen is not None and frozen.value == value
+
+
+def reach(durable: "Durable", point_id: str, value: int) -> tuple[int, int]:
+    """Return the lowest and the highest of a head's value and the hand check that is held."""
+    check = durable.hand_checks.held.get(point_id)
+    if check is None:
+        return value, value
+    return min(value, check.value), max(value, check.value)
+
+
 def is_warming(draft: "Draft", point_id: str) -> bool:
     """Say whether the head was replaced and is not warm yet (`warm_up.py`)."""
     warm_up = draft.durable.warm_ups.open.get(point_id)
@@ -110,11 +127,14 @@ def is_warming(draft: "Draft", point_id: str) -> bool:
 
 
 def overlay(draft: "Draft", point_id: str, raw: Quality) -> Quality:
-    """Return what a wire quality counts as, given the OVER_RANGE latch and open acts."""
+    """Return what a wire quality counts as: over-range latched, open acts, low oxygen."""
     durable = draft.durable
     if point_id in durable.points.over:
         return Quality.OVER_RANGE
     if not is_open(draft, point_id):
+        low = durable.oxygen.low
+        if low and raw is _GOOD and not low.keys().isdisjoint(draft.plan.points[point_id].breathes):
+            return Quality.IMPLAUSIBLE
         return raw
     return Quality.CALIBRATION if point_id in durable.calibrations.open else Quality.INHIBITED
 
@@ -161,7 +181,7 @@ def refresh(draft: "Draft", point_id: str, *, guarded: bool = False) -> None:
     live[point_id] = before._replace(
         quality=quality,
         guarded_ms=now_ms if guarded else before.guarded_ms,
-        below_ms=None if quality in _OPEN else before.below_ms,
+        below_ms=None if quality in _UNFIT else before.below_ms,
         busy=True,
     )
     draft.wheel.schedule(point_id, now_ms)
@@ -175,6 +195,18 @@ def latch_over(draft: "Draft", plan: PointPlan) -> None:
     if plan.id not in draft.durable.points.over:
         draft.emit("over_range_latched", point=plan.id, zone=plan.zone)
         refresh(draft, plan.id)
+
+
+def freeze(draft: "Draft", point_id: str) -> None:
+    """Take a head for FROZEN from now on, until it reads another value."""
+    draft.own_live()[point_id] = draft.live[point_id]._replace(
+        value=None,
+        raw=Quality.FROZEN,
+        quality=overlay(draft, point_id, Quality.FROZEN),
+        below_ms=None,
+        busy=True,
+    )
+    draft.wheel.schedule(point_id, draft.image.now_ms)
 
 
 def _forget(draft: "Draft", live: Writing[Live], point_id: str) -> None:
@@ -243,6 +275,8 @@ def _take_moved(
         raw = Quality.IMPLAUSIBLE
     elif raw is _GOOD and is_warming(draft, plan.id):
         raw = Quality.WARMUP
+    elif raw is _GOOD and is_frozen(draft.durable, plan.id, value):
+        raw = Quality.FROZEN
     before = draft.live[plan.id]
     oldest_ms = max(before.sampled_ms, draft.image.now_ms - plan.stale_ms)
     newest = sampled_ms >= oldest_ms
@@ -250,24 +284,25 @@ def _take_moved(
     draft.moved.append(Moved(plan, value, raw, quality, newest))
     if not newest:
         return
-    draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms)
+    worst = 0 if value is None else reach(draft.durable, plan.id, value)[1]
+    draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms, worst)
     if raw is _GOOD and before.raw is not _GOOD:
         draft.wheel.schedule(plan.id, sampled_ms + plan.stale_ms + 1)
     elif raw is not _GOOD and before.raw is _GOOD:
         draft.wheel.schedule(plan.id, draft.image.now_ms)
 
 
-def _after(moved: Moved, before: Live, at_ms: int) -> Live:
+def _after(moved: Moved, before: Live, at_ms: int, worst: int) -> Live:
     plan, value, raw, quality, _ = moved
     level, last, guarded_ms, below_ms = before.level, before.last, before.guarded_ms, None
     if raw is _GOOD and value is not None:
         last = value
-        if quality not in _OPEN:
+        if quality not in _UNFIT:
             guarded_ms = at_ms
             if permits(plan, value):
                 below_ms = at_ms if before.below_ms is None else before.below_ms
         if quality is _GOOD:
-            level = level_of(plan, value)
+            level = level_of(plan, worst)
     if quality is Quality.OVER_RANGE and not plan.certified:
         level = OVER_LEVEL
     shown = value if raw in _WITH_VALUE else None
