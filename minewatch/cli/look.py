@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.cli import exit_codes
+from minewatch.cli.alarm_rates import Since, show_rates
 from minewatch.cli.look_lines import lines_table
 from minewatch.cli.reach import (
     folder_of,
@@ -67,9 +68,16 @@ def status(state: Path | None, lang: str | None, as_json: bool) -> None:
 @state_option
 @lang_option
 @json_option
-def alarms(state: Path | None, lang: str | None, as_json: bool) -> None:
+@click.option("--since", type=Since(), help="Rates from the record: 30m, 12h, 7d 报警统计.")
+@click.option("--operators", type=click.IntRange(1, 20), default=1, help="On the shift 值班人数.")
+def alarms(
+    state: Path | None, lang: str | None, as_json: bool, since: int | None, operators: int
+) -> None:
     """Alarms that stand or are not closed out; 1 when one stands. 报警列表."""
     say, folder = texts(lang), folder_of(state)
+    if since is not None:
+        show_rates(state, say, since, operators, as_json=as_json)
+        return
     frame = view_of(folder, say)
     if as_json:
         _print_json(frame.section("alarms"))

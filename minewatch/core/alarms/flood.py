@@ -32,10 +32,14 @@ class Flood:
     raised: int
 
 
-def is_flooded(recent: tuple[int, ...], now_ms: int, *, standing: bool) -> bool:
-    """Say whether the times of the newest alarms, oldest first, are a flood at `now_ms`."""
-    count = sum(now_ms - each < WINDOW_MS for each in recent)
-    return count >= END_BELOW if standing else count > BEGIN_ABOVE
+def begins(recent: tuple[int, ...], now_ms: int) -> bool:
+    """Say whether the times of the newest alarms, oldest first, make a flood begin."""
+    return len(recent) > BEGIN_ABOVE and now_ms - recent[-BEGIN_ABOVE - 1] < WINDOW_MS
+
+
+def is_over(recent: tuple[int, ...], now_ms: int) -> bool:
+    """Say whether a flood with these newest alarms is over."""
+    return now_ms - recent[-END_BELOW] >= WINDOW_MS
 
 
 def with_recent(recent: tuple[int, ...], now_ms: int) -> tuple[int, ...]:
@@ -48,9 +52,9 @@ def decide(draft: "Draft") -> None:
     flood, recent = draft.durable.alarms.flood, draft.durable.alarms.recent
     now_ms = draft.image.now_ms
     if flood is None:
-        if len(recent) > BEGIN_ABOVE and is_flooded(recent, now_ms, standing=False):
+        if begins(recent, now_ms):
             draft.emit("flood_began", count=len(recent), window_ms=WINDOW_MS)
-    elif not is_flooded(recent, now_ms, standing=True):
+    elif is_over(recent, now_ms):
         duration_ms = now_ms - flood.since_ms
         draft.emit("flood_ended", duration_ms=duration_ms, raised=flood.raised)
 
