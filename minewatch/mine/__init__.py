@@ -16,6 +16,7 @@ from minewatch.mine import (
     check_rules,
     check_safety,
     check_serial,
+    check_values,
     check_wiring,
     device_files,
 )
@@ -51,6 +52,7 @@ def load(path: Path | str) -> Loaded:
     check_wiring.check(shaped, faults)
     check_certified.check(shaped, rules, faults)
     check_serial.check(shaped, faults)
+    check_values.check(shaped, faults)
     check_duty.check(shaped, faults)
     check_rules.check(shaped, rules, faults)
     check_safety.check(shaped, builder.points, rules, faults)

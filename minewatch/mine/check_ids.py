@@ -106,6 +106,8 @@ def _lists(shaped: Shaped) -> Iterator[Reference]:
         yield from _each("output", output.where, "covers", "zone", output.table.covers)
         for index, load in enumerate(output.table.cuts):
             yield "output", output.where, f"cuts.{index}.kind", "load", load.kind
+    for point in shaped.points:
+        yield from _each("point", point.where, "companions", "point", point.table.companions)
     for duty in shaped.duties:
         yield from _each("duty", duty.where, "staff", "staff", duty.table.staff)
     for interlock in shaped.interlocks:

@@ -83,6 +83,7 @@ def _truth(cell: str) -> Any:
 
 _CONVERT: dict[str, Callable[[str], Any]] = {
     "at": _pair,
+    "companions": str.split,
     "fault_after_s": int,
     "leader": _truth,
     "visitor": _truth,

@@ -165,6 +165,7 @@ class PointTable(Table):
     fault_after_signed_by: Id | None = None
     scan_ms: Annotated[int, Field(ge=50, le=60_000)] | None = None
     compare_with: Id | None = None
+    companions: Annotated[list[Id], Field(max_length=8)] = []
 
 
 class LoadTable(Table):

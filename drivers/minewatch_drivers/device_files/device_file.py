@@ -50,6 +50,7 @@ MODELS_KEPT = 256
 """Parsed files that are remembered; a configuration has fewer."""
 
 MATURITY = ("stable", "beta", "experimental")
+PRINCIPLES = ("catalytic", "infrared", "laser")
 
 
 def catalogue() -> tuple[str, ...]:
@@ -151,6 +152,7 @@ def build(name: str, category: str, tree: dict[str, Any]) -> DeviceModel:
         coil_on=read_coil_on(write),
         never_write=read_never_write(write),
         settings=_settings(top, channels),
+        principle=head.choice("principle", PRINCIPLES, ""),
     )  # fmt: skip
     for fields in (head, read, write, top):
         fields.done()

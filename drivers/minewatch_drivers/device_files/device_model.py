@@ -304,6 +304,8 @@ class DeviceModel:
     coil_on: int = 0xFF00
     never_write: tuple[tuple[Table, int, int], ...] = ()
     settings: tuple[Setting, ...] = ()
+    principle: str = ""
+    """How a gas head measures; empty where the file does not say: then a head is taken strictly."""
 
     def at_loss(self, channel: str) -> tuple[AtLoss, ...]:
         """Return what `channel` can be made to do at loss of heartbeat; KeyError for no channel."""
