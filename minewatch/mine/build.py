@@ -5,9 +5,11 @@ from minewatch_drivers.pace.scan_class import class_ms
 from minewatch.mine import build_duty, schema
 from minewatch.mine.certified import Certified
 from minewatch.mine.fault import Faults
+from minewatch.mine.heads import Heads
 from minewatch.mine.limits import LimitResolver
 from minewatch.mine.rules import Rules
 from minewatch.mine.rules.acts import load_acts
+from minewatch.mine.rules.values import load_values
 from minewatch.mine.shape import Row, Shaped
 from minewatch.model import mine as model
 from minewatch.model.alarm import AlarmKind
@@ -27,6 +29,7 @@ class Builder:
         self._rules = rules
         self._faults = faults
         self._certified = Certified(shaped, rules)
+        self._heads = Heads(shaped)
         self.points: tuple[model.Point, ...] = ()
         paces = {row.table.id: row.table.scan_ms for row in shaped.buses}
         self._pace_ms = {row.table.id: paces.get(row.table.bus, 0) for row in shaped.devices}
@@ -72,6 +75,7 @@ class Builder:
             console=_console(shaped),
             **build_duty.parts(shaped),
             acts=load_acts(),
+            values=load_values(),
         )
 
     def _point(self, row: Row[schema.PointTable]) -> model.Point:
@@ -96,6 +100,9 @@ class Builder:
             compare_with=table.compare_with or "",
             stale_ms=self._certified.stale_ms(table.device),
             rise_over_ms=0 if place is None else place.rise_over_minutes * 60_000,
+            catalytic=self._heads.is_catalytic(table),
+            companions=tuple(table.companions),
+            stuck_after_ms=self._heads.stuck_after_ms(table),
             withdraws_mine=place is not None and place.withdraws_mine,
         )
 
