@@ -161,6 +161,10 @@ def _status_table(frame: Frame, say: Catalogue) -> Table:
         "headcount": _count_text(headcount),
         "alarms": str(len(_standing(frame))),
         "withdrawals": ", ".join(frame.section("withdrawals")) or "0",
+        "withdrawal_counts": "  ".join(
+            f"{say.say(f'verdict.{name}')} {count}"
+            for name, count in frame.section("withdrawal_counts").items()
+        ),
         "points": "  ".join(
             f"{say.say(f'quality.{name.lower()}')} {count}" for name, count in qualities.items()
         ),

@@ -46,7 +46,7 @@ KINDS = SOUND_ONLY | {
     "end_hand_cover", "release", "bypass", "end_bypass", "calibrate", "extend_calibration",
     "end_calibration", "cut", "close_person", "approve", "notice",
     "record_call", "start_work", "end_work", "move_head", "replace_head", "end_head_work",
-    "test_interlock", "record_test",
+    "test_interlock", "record_test", "order_from_above", "classify_withdrawal",
 }  # fmt: skip
 """What a page may ask for (ARCHITECTURE.md §4); `reload` is the supervisor's alone."""
 

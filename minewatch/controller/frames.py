@@ -31,6 +31,9 @@ SECTIONS = (
     "head_works",
     "warm_ups",
     "interlock_tests",
+    "emergencies",
+    "past_withdrawals",
+    "grades",
     "due",
 )
 """Parts of a frame that, like `points`, are tables by id, and so are sent entry by entry."""

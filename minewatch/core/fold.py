@@ -8,7 +8,7 @@ that changes nothing durable maps to `keep`.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from minewatch.core import house
+from minewatch.core import house, profile
 from minewatch.core.alarms import duty, flood, life, shelving
 from minewatch.core.desk import approval, due, interlock_test, planned_work
 from minewatch.core.folding import Fold
@@ -22,12 +22,13 @@ from minewatch.core.readings import (
     head_move,
     oxygen,
     points,
+    production,
     stuck,
     warm_up,
 )
 from minewatch.core.snapshot import durable_from_event
 from minewatch.core.state import Durable
-from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals import emergencies, grades, withdrawal
 from minewatch.model.event import Event
 
 STATE_KIND = "state"
@@ -47,6 +48,10 @@ _ROOMS: tuple[dict[str, Fold], ...] = (
     approval.FOLDS,
     people.FOLDS,
     withdrawal.FOLDS,
+    emergencies.FOLDS,
+    grades.FOLDS,
+    production.FOLDS,
+    profile.FOLDS,
     comparison.FOLDS,
     planned_work.FOLDS,
     head_move.FOLDS,

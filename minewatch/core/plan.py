@@ -6,10 +6,13 @@ another one. Nothing in it changes after it is built.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Bus, Condition, Mine, Mode, Output, OutputRole, Point
 from minewatch.model.scan import scan_ms, stale_ms
+
+K = TypeVar("K", bound=str)
 
 Wired = Mapping[tuple[str, Condition], tuple[str, ...]]
 
@@ -97,6 +100,9 @@ class Plan:
     """The device of each point: where its entry lies in a table that is copied by devices."""
     watched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By device, the points that have companions (`readings/stuck.py`)."""
+    by_kind: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    by_place: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Our own points of each kind and of each place of the statutory table."""
 
     def neighbours(self, point_id: str) -> tuple[str, ...]:
         """Return the other methane heads of the point's zone."""
@@ -121,6 +127,8 @@ def build(mine: Mine) -> Plan:
         guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
         driven={o.id: o for o in mine.outputs if o.role in roles},
         home={p.id: p.device for p in points.values()},
+        by_kind=_grouped((p.point.kind, p.id) for p in points.values() if not p.certified),
+        by_place=_grouped((p.point.place, p.id) for p in points.values() if not p.certified),
         watched=_watched(points),
     )
 
@@ -211,8 +219,8 @@ def _first(*values: int | None) -> int:
     return next((value for value in values if value is not None), _EVER)
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    table: dict[str, tuple[str, ...]] = {}
+def _grouped(pairs: Iterable[tuple[K, str]]) -> dict[K, tuple[str, ...]]:
+    table: dict[K, tuple[str, ...]] = {}
     for key, value in pairs:
         table[key] = (*table.get(key, ()), value)
     return table

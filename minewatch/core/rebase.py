@@ -15,6 +15,7 @@ from minewatch.core.readings import points
 from minewatch.core.state import Durable, State
 from minewatch.core.step import Step
 from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals.orders import FORBIDDING
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.codec import mine_hash
 from minewatch.model.image import Image
@@ -113,6 +114,7 @@ def _lowered_points(old: Plan, new: Plan, durable: Durable) -> list[str]:
         *durable.oxygen.low,
         *durable.stuck.frozen,
         *_withdrawing(durable),
+        *(p for each in durable.emergencies.open.values() for p in each.points),
     }
     reasons = [f"point_in_use:{each}" for each in sorted(used) if each not in new.points]
     reasons += [
@@ -152,7 +154,7 @@ def _lost_zones(new: Plan, durable: Durable) -> list[str]:
 def _withdrawing(durable: Durable) -> set[str]:
     """Return the points whose gas still forbids the all-clear."""
     items = durable.alarms.items.values()
-    return {each.source for each in items if each.active and each.kind is AlarmKind.WITHDRAW}
+    return {each.source for each in items if each.active and each.kind in FORBIDDING}
 
 
 def _lost_sounders(old: Plan, new: Plan, durable: Durable) -> list[str]:

@@ -18,6 +18,7 @@ from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.people.people import PeopleDurable, PeopleVolatile
 from minewatch.core.plan import Plan
 from minewatch.core.power.interlock import InterlockDurable, InterlockVolatile
+from minewatch.core.profile import ProfileDurable
 from minewatch.core.readings.calibration import CalibrationsDurable, CalibrationsVolatile
 from minewatch.core.readings.chatter import ChatterVolatile
 from minewatch.core.readings.comparison import ComparisonDurable, ComparisonVolatile
@@ -25,8 +26,12 @@ from minewatch.core.readings.hand_check import HandChecksDurable
 from minewatch.core.readings.head_move import HeadWorksDurable
 from minewatch.core.readings.oxygen import OxygenDurable
 from minewatch.core.readings.points import PointsDurable, PointsVolatile
+from minewatch.core.readings.production import ProductionDurable, ProductionVolatile
+from minewatch.core.readings.rise import RiseVolatile
 from minewatch.core.readings.stuck import StuckDurable, StuckVolatile
 from minewatch.core.readings.warm_up import WarmUpsDurable
+from minewatch.core.withdrawals.emergencies import EmergenciesDurable
+from minewatch.core.withdrawals.grades import GradesDurable, GradesVolatile
 from minewatch.core.withdrawals.withdrawal import WithdrawalDurable, WithdrawalVolatile
 
 
@@ -57,6 +62,10 @@ class Durable:
     oxygen: OxygenDurable = field(default_factory=OxygenDurable)
     stuck: StuckDurable = field(default_factory=StuckDurable)
     hand_checks: HandChecksDurable = field(default_factory=HandChecksDurable)
+    emergencies: EmergenciesDurable = field(default_factory=EmergenciesDurable)
+    grades: GradesDurable = field(default_factory=GradesDurable)
+    production: ProductionDurable = field(default_factory=ProductionDurable)
+    profile: ProfileDurable = field(default_factory=ProfileDurable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,9 @@ class Volatile:
     tests: TestsVolatile = field(default_factory=TestsVolatile)
     stuck: StuckVolatile = field(default_factory=StuckVolatile)
     chatter: ChatterVolatile = field(default_factory=ChatterVolatile)
+    grades: GradesVolatile = field(default_factory=GradesVolatile)
+    rise: RiseVolatile = field(default_factory=RiseVolatile)
+    production: ProductionVolatile = field(default_factory=ProductionVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

@@ -7,7 +7,7 @@ arrive in one cycle, the demand wins.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.core import house, snapshot
+from minewatch.core import house, profile, snapshot
 from minewatch.core.alarms import duty, escalation, flood, holds, shelving
 from minewatch.core.desk import approval, commands, due, interlock_test, planned_work
 from minewatch.core.draft import Draft
@@ -22,11 +22,13 @@ from minewatch.core.readings import (
     head_move,
     oxygen,
     points,
+    production,
+    rise,
     stuck,
     warm_up,
 )
 from minewatch.core.state import State
-from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals import emergencies, grades, withdrawal
 from minewatch.model.event import Event
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine
@@ -50,6 +52,7 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     draft = Draft(mine, state, image)
     points.meet(draft)
     house.observe(draft)
+    profile.observe(draft)
     calibration.observe(draft)
     planned_work.observe(draft)
     head_move.observe(draft)
@@ -62,11 +65,15 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     people.observe(draft)
     start.observe(draft)
     gas.decide(draft)
+    rise.decide(draft)
     proof.decide(draft)
     interlock_test.decide(draft)
     headcount.decide(draft)
     comparison.decide(draft)
+    production.decide(draft)
+    emergencies.decide(draft)
     withdrawal.decide(draft)
+    grades.decide(draft)
     commands.decide(draft)
     approval.expire(draft)
     release.decide(draft)

@@ -8,10 +8,18 @@ from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
 from minewatch.core.power import release
 from minewatch.core.power.interlock import Cause, Want
-from minewatch.core.readings import comparison, hand_check, head_move, oxygen, stuck, warm_up
+from minewatch.core.readings import (
+    comparison,
+    hand_check,
+    head_move,
+    oxygen,
+    production,
+    stuck,
+    warm_up,
+)
 from minewatch.core.readings.points import NEVER_MS, Live
 from minewatch.core.state import State
-from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals import emergencies, grades, withdrawal
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine, OutputRole
 
@@ -37,6 +45,9 @@ def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
         **headcount.view(mine, state, now_ms),
         **people.view(mine, state, now_ms),
         **withdrawal.view(mine, state, now_ms),
+        **emergencies.view(state),
+        **grades.view(state),
+        **production.view(mine, state),
         **comparison.view(state),
         **_acts(state),
         **planned_work.view(state),

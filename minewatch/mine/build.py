@@ -9,6 +9,7 @@ from minewatch.mine.heads import Heads
 from minewatch.mine.limits import LimitResolver
 from minewatch.mine.rules import Rules
 from minewatch.mine.rules.acts import load_acts
+from minewatch.mine.rules.emergencies import load_emergencies
 from minewatch.mine.rules.values import load_values
 from minewatch.mine.shape import Row, Shaped
 from minewatch.model import mine as model
@@ -75,6 +76,7 @@ class Builder:
             console=_console(shaped),
             **build_duty.parts(shaped),
             acts=load_acts(),
+            emergencies=load_emergencies(),
             values=load_values(),
         )
 

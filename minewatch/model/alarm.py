@@ -32,6 +32,9 @@ class AlarmKind(StrEnum):
     COMPARISON = "comparison"
     LOW_OXYGEN = "low_oxygen"
     HAND_CHECK = "hand_check"
+    WITHDRAWAL_DEMANDED = "withdrawal_demanded"
+    RISE = "rise"
+    INRUSH = "inrush"
     NOBODY_REACHABLE = "nobody_reachable"
     DUTY_CHECK_MISSED = "duty_check_missed"
 
@@ -122,6 +125,9 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.COMPARISON: 3,
     AlarmKind.LOW_OXYGEN: 2,
     AlarmKind.HAND_CHECK: 3,
+    AlarmKind.WITHDRAWAL_DEMANDED: 1,
+    AlarmKind.INRUSH: 1,
+    AlarmKind.RISE: 2,
     AlarmKind.PRE_ALARM: 4,
     AlarmKind.NOBODY_REACHABLE: 2,
     AlarmKind.DUTY_CHECK_MISSED: 1,

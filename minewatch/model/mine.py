@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from minewatch.model.acts import Acts
 from minewatch.model.device_text import DeviceText
+from minewatch.model.emergency import Emergencies
 from minewatch.model.kind import Kind
 from minewatch.model.point import Limits, Point
 from minewatch.model.staff import (
@@ -210,6 +211,7 @@ class Mine:
     escalation: Escalation = field(default_factory=Escalation)
     console: Console = field(default_factory=Console)
     acts: Acts = field(default_factory=Acts)
+    emergencies: Emergencies = field(default_factory=Emergencies)
     duties: tuple[Duty, ...] = ()
     watch: Watch = field(default_factory=Watch)
     modems: tuple[str, ...] = ()

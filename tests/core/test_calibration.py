@@ -35,7 +35,9 @@ def test_calibration_day(rig_of, mine_of) -> None:
         assert [each["value"] for each in sheet.data["plateaus"]] == [0, 102, 200, 0]
         assert sheet.data["reason"] == "ended"
         assert sheet.data["samples"] >= 64
-    quiet = {"controller_started", "calibration_started", "calibration_ended"}
+    quiet = {
+        "controller_started", "profile_in_force", "calibration_started", "calibration_ended",
+    }  # fmt: skip
     assert set(rig.kinds()) == quiet
     assert all(level for name, level in rig.written.items() if name.startswith("cut"))
 

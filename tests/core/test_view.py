@@ -11,6 +11,7 @@ SECTIONS = {
     "head_works", "warm_ups", "interlock_tests", "due",
     "shelved", "duty_checks", "flood",
     "hand_checks", "low_oxygen", "frozen", "suspects",
+    "emergencies", "past_withdrawals", "withdrawal_counts", "grades", "coal_output",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},

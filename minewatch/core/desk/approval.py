@@ -60,6 +60,11 @@ def ask(draft: "Draft", command: Command) -> None:
     )
 
 
+def is_waiting(draft: "Draft", command: Command) -> bool:
+    """Say whether a command waits for its second name: its words stand beside `approval_asked`."""
+    return any(each.command == command.id for each in draft.durable.approvals.open.values())
+
+
 def give(draft: "Draft", approval: Approval, by: str) -> None:
     """Note the second name; the command itself is done by `commands`."""
     draft.emit("approval_given", approval=approval.id, asked=approval.kind, by=by)

@@ -15,7 +15,7 @@ from minewatch.core.desk.approval import Approval
 from minewatch.core.people import people
 from minewatch.core.power import interlock, release
 from minewatch.core.readings import calibration, cover, head_move
-from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals import orders
 from minewatch.model.image import Command
 from minewatch.model.mine import Role
 
@@ -38,7 +38,7 @@ ACTS: dict[str, Act] = {
     **people.COMMANDS,
     **planned_work.COMMANDS,
     **release.COMMANDS,
-    **withdrawal.COMMANDS,
+    **orders.COMMANDS,
 }
 
 

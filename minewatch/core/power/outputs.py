@@ -2,8 +2,8 @@
 
 power_cut: energised unless a latched cause holds it (de-energise to trip). siren, broadcast:
 energised while a standing withdrawal touches a zone that they cover. horn: sounds while an urgent
-alarm is unanswered. surface_horn: sounds while nobody watches the page. gate: energised means entry
-permitted; exits are never blocked. In mode monitor the table is empty.
+alarm is unanswered or a withdrawal is demanded. surface_horn: sounds while nobody watches the page.
+gate: energised means entry permitted; exits are never blocked. In mode monitor the table is empty.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from minewatch.core.people import headcount
 from minewatch.core.power import proof, start
-from minewatch.core.withdrawals import withdrawal
+from minewatch.core.withdrawals import emergencies, withdrawal
 from minewatch.model.mine import Output, OutputRole
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _level(draft: "Draft", output: Output) -> bool:
         case OutputRole.SIREN | OutputRole.BROADCAST:
             return withdrawal.concerns(withdrawal.standing_zones(draft.durable), output)
         case OutputRole.HORN:
-            return draft.volatile.alarms.horn
+            return draft.volatile.alarms.horn or emergencies.sounds(draft)
         case OutputRole.SURFACE_HORN:
             return "console" in draft.durable.house.faults
         case OutputRole.GATE:

@@ -74,7 +74,8 @@ def rise(draft: "Draft", plan: PointPlan, value: int | None) -> None:
         if level == 3:
             interlock.demand(draft, "trip", plan.id, (plan.id,), plan.trips)
         elif level == 4:
-            withdrawal.demand(draft, (plan.zone,), f"gas:{plan.id}")
+            zone = withdrawal.WHOLE_MINE if plan.point.withdraws_mine else plan.zone
+            withdrawal.demand(draft, (zone,), f"gas:{plan.id}")
     if value is None:
         return
     if value < plan.low_alarm and not plan.offs:

@@ -115,7 +115,7 @@ def plausible_t(mine: Mine, passed_ms: int) -> int:
 
 
 def moved_t(before: int, after: int, most: int) -> tuple[int, str]:
-    """Return how far a counter has moved and what was odd: `wrapped`, `reset`, `leapt` or nothing."""
+    """Return how far a counter has moved, and what was odd: `wrapped`, `reset`, `leapt` or ''."""
     if after >= before:
         return (after - before, "") if after - before <= most else (0, "leapt")
     wraps = [each - before + after for each in MODULI if before < each]

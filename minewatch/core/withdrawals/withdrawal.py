@@ -2,21 +2,21 @@
 
 One withdrawal stands at a time; whatever is demanded meanwhile extends its zones and causes. It is
 demanded by gas for its zone and the zones downwind, by a person, or for the whole mine by 3.0 %CH4
-at two heads (practice 16). Sirens sound and the gate stays shut until the all-clear is on disk.
-Then descent is forbidden until its resumption is signed and on disk (practice 17, design rule 5).
+at two heads, by inrush and by the clocks of `emergencies.py` (practice 16). Sirens sound and the
+gate stays shut until the all-clear is on disk. Then descent is forbidden until its resumption is
+signed and on disk (practice 17, design rule 5). What people may ask stands in `orders.py`, what is
+said of a withdrawal after its end in `past.py`.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core.desk.act import ANYONE, Act, Given, Reasons, is_id, is_ids
 from minewatch.core.folding import Fold
 from minewatch.core.withdrawals import muster
-from minewatch.model.alarm import AlarmKind
+from minewatch.core.withdrawals.past import Over, Past, shown, with_ended, with_verdict
 from minewatch.model.event import Event
-from minewatch.model.image import Command
-from minewatch.model.mine import Mine, Mode, Output, Role
+from minewatch.model.mine import Mine, Mode, Output
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from minewatch.core.state import Durable, State
 
 WHOLE_MINE = "mine"
-TWO_HEADS_CPCT = 300
-"""Methane at which two heads withdraw the whole mine (practice 16)."""
-
-HEADS = 2
 CAUSES_MAX = 64
 """Causes named in one withdrawal; later ones extend its zones and are events of their own."""
 
@@ -50,11 +46,12 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalDurable:
-    """The standing withdrawal, and whether descent is forbidden after one."""
+    """The standing withdrawal, whether descent is forbidden after one, and those that are over."""
 
     standing: Withdrawal | None = None
     no_descent: bool = False
     resumed_index: int | None = None
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +72,19 @@ def demand(draft: "Draft", zones: tuple[str, ...], cause: str) -> None:
     standing = draft.durable.withdrawal.standing
     if (
         standing is not None
-        and standing.cleared_index is None
         and (cause in standing.causes or len(standing.causes) >= CAUSES_MAX)
-        and _covers(standing.zones, zones)
+        and is_covered(standing, zones)
     ):
         return
-    _order(draft, zones, cause)
+    order(draft, zones, cause)
 
 
-def _order(draft: "Draft", zones: Iterable[str], cause: str, **said: Any) -> None:
+def is_covered(standing: Withdrawal, zones: Iterable[str]) -> bool:
+    """Say whether a standing order, not yet cleared, reaches all of these zones."""
+    return standing.cleared_index is None and _covers(standing.zones, zones)
+
+
+def order(draft: "Draft", zones: Iterable[str], cause: str, **said: Any) -> None:
     """Raise the withdrawal or extend the one that stands; an all-clear not yet on disk is void."""
     standing = draft.durable.withdrawal.standing
     before = standing.zones if standing is not None else ()
@@ -135,24 +136,25 @@ def decide(draft: "Draft") -> None:
 
 
 def _two_heads(draft: "Draft") -> bool:
-    """Say whether two methane heads read 3.0 % or more, or beyond their range."""
-    high = [
-        plan
+    """Say whether so many methane heads read 3.0 % or more, or beyond their range."""
+    rules, live = draft.mine.emergencies, draft.live
+    limit = rules.two_heads_cpct
+    heads = {
+        plan.id
         for plan, value, _, quality, _ in draft.moved
-        if plan.is_methane and _is_high(value, quality)
-    ]
-    if not high:
+        if plan.is_methane and _is_high(value, quality, limit)
+    }
+    if not heads:
         return False
-    heads = {plan.id for plan in high}
     for plans in draft.plan.methane_of_zone.values():
-        heads |= {p for p in plans if _is_high(draft.live[p].value, draft.live[p].quality)}
-    return len(heads) >= HEADS
+        heads |= {p for p in plans if _is_high(live[p].value, live[p].quality, limit)}
+    return len(heads) >= rules.heads
 
 
-def _is_high(value: int | None, quality: Quality) -> bool:
+def _is_high(value: int | None, quality: Quality, limit: int) -> bool:
     if quality is Quality.OVER_RANGE:
         return True
-    return quality is Quality.GOOD and value is not None and value >= TWO_HEADS_CPCT
+    return quality is Quality.GOOD and value is not None and value >= limit
 
 
 def _clocks(draft: "Draft", standing: Withdrawal) -> None:
@@ -242,8 +244,23 @@ def _standing(durable: "Durable", change: Callable[[Withdrawal], Withdrawal]) ->
 
 
 def _ended(durable: "Durable", event: Event) -> "Durable":
-    del event
-    return _set(durable, replace(durable.withdrawal, standing=None))
+    part = durable.withdrawal
+    standing = part.standing
+    if standing is None:
+        return durable
+    over = Over(
+        id=standing.id,
+        zones=standing.zones,
+        causes=standing.causes,
+        raised_wall_ms=standing.raised_wall_ms,
+        duration_ms=event.data["duration_ms"],
+    )
+    return _set(durable, replace(part, standing=None, past=with_ended(part.past, over)))
+
+
+def _classified(durable: "Durable", event: Event) -> "Durable":
+    part = durable.withdrawal
+    return _set(durable, replace(part, past=with_verdict(part.past, event)))
 
 
 def _signed(durable: "Durable", event: Event) -> "Durable":
@@ -253,7 +270,8 @@ def _signed(durable: "Durable", event: Event) -> "Durable":
 
 def _resumed(durable: "Durable", event: Event) -> "Durable":
     del event
-    return _set(durable, WithdrawalDurable())
+    part = durable.withdrawal
+    return _set(durable, replace(part, no_descent=False, resumed_index=None))
 
 
 def _started(durable: "Durable", event: Event) -> "Durable":
@@ -273,100 +291,20 @@ FOLDS: dict[str, Fold] = {
     "withdrawal_emptied": _emptied,
     "all_clear_given": _cleared,
     "withdrawal_ended": _ended,
+    "withdrawal_classified": _classified,
     "resumption_signed": _signed,
     "descent_resumed": _resumed,
     "controller_started": _started,
 }
 
 
-def _check_zones(draft: "Draft", command: Command) -> Reasons:
-    known = {zone.id for zone in draft.mine.zones} | {WHOLE_MINE}
-    return tuple(f"unknown_zone:{z}" for z in command.arguments["zones"] if z not in known)
-
-
-def _withdraw(draft: "Draft", given: Given) -> None:
-    command = given.command
-    _order(
-        draft,
-        command.arguments["zones"],
-        f"person:{command.by or command.origin}",
-        by=command.by,
-        origin=command.origin,
-        command=given.answer,
-        text=command.text,
-    )
-
-
-def _check_all_clear(draft: "Draft", command: Command) -> Reasons:
-    """Find what still demands the withdrawal; a demand of this very cycle wins (design rule 7)."""
-    standing = draft.durable.withdrawal.standing
-    if standing is None or standing.id != command.arguments["withdrawal"]:
-        return (f"no_such_withdrawal:{command.arguments['withdrawal']}",)
-    if standing.cleared_index is not None:
-        return ("already_cleared",)
-    demanded = any(e.kind in ("withdrawal_raised", "withdrawal_extended") for e in draft.events)
-    reasons = ("demand_now",) if demanded else ()
-    active = (draft.durable.alarms.items[each] for each in draft.durable.alarms.standing.values())
-    gas = sorted(a.source for a in active if a.active and a.kind is AlarmKind.WITHDRAW)
-    return (*reasons, *(f"cause_stands:{source}" for source in gas))
-
-
-def _all_clear(draft: "Draft", given: Given) -> None:
-    draft.emit(
-        "all_clear_given",
-        given.command.text,
-        withdrawal=given.command.arguments["withdrawal"],
-        by=given.command.by,
-        second=given.second,
-        command=given.answer,
-    )
-
-
-def _check_resume(draft: "Draft", command: Command) -> Reasons:
-    del command
-    durable = draft.durable.withdrawal
-    if durable.standing is not None:
-        return (f"withdrawal_stands:{durable.standing.id}",)
-    return () if durable.no_descent and durable.resumed_index is None else ("no_stop",)
-
-
-def _resume(draft: "Draft", given: Given) -> None:
-    draft.emit(
-        "resumption_signed",
-        given.command.text,
-        by=given.command.by,
-        second=given.second,
-        command=given.answer,
-    )
-
-
-COMMANDS: dict[str, Act] = {
-    "withdraw": Act(
-        do=_withdraw, arguments={"zones": is_ids}, roles=ANYONE, check=_check_zones, unnamed=True
-    ),
-    "all_clear": Act(
-        do=_all_clear,
-        arguments={"withdrawal": is_id},
-        roles=frozenset({Role.DUTY_LEADER}),
-        second=frozenset({Role.CHIEF_ENGINEER, Role.MINE_HEAD}),
-        check=_check_all_clear,
-    ),
-    "resume_descent": Act(
-        do=_resume,
-        roles=frozenset({Role.CHIEF_ENGINEER}),
-        second=frozenset({Role.MINE_HEAD}),
-        check=_check_resume,
-    ),
-}
-
-
 def view(mine: Mine, state: "State", now_ms: int) -> dict[str, Any]:
-    """Return the frame's `withdrawals` and `no_descent`."""
+    """Return the frame's `withdrawals` and `no_descent`, and those that are over."""
     del mine, now_ms
     standing, volatile = state.durable.withdrawal.standing, state.volatile.withdrawal
-    shown = {}
+    orders = {}
     if standing is not None:
-        shown[standing.id] = {
+        orders[standing.id] = {
             "zones": list(standing.zones),
             "cause": standing.causes[0],
             "causes": list(standing.causes),
@@ -378,4 +316,5 @@ def view(mine: Mine, state: "State", now_ms: int) -> dict[str, Any]:
             "unaccounted": list(volatile.missed),
             "cleared": standing.cleared_index is not None,
         }
-    return {"withdrawals": shown, "no_descent": state.durable.withdrawal.no_descent}
+    part = state.durable.withdrawal
+    return {"withdrawals": orders, "no_descent": part.no_descent, **shown(part.past)}
