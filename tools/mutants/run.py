@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", default=["minewatch/core"], help="files or folders")
     parser.add_argument("--every", type=int, default=1, help="take each n-th mutant alone")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests per mutant")
+    parser.add_argument("--budget", type=float, default=8.0, help="seconds of tests per mutant")
     parser.add_argument("--least", type=float, default=95.0, help="percent that must be killed")
     parser.add_argument("--out", help="folder for verdicts; a run goes on where it ended")
     return parser.parse_args()

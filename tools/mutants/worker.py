@@ -7,6 +7,7 @@ import ast
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -24,6 +25,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 from plant import mutant, plant_before_import, plant_in_function  # noqa: E402
+from sites import Site  # noqa: E402
 
 TESTS = ["tests/core", "-q", "-m", "not nightly", "-p", "no:xdist", "-p", "no:cacheprovider"]
 MEMORY_BYTES = 3 * 2**30
@@ -147,17 +149,30 @@ class Session:
             first, last = site.lines
             lines = range(first, last + 1)
             found = set().union(*(self.tests.get((path, each), ()) for each in lines))
+            near = found
         else:
             found = set().union(*(self.mentions.get(each, ()) for each in site.names))
             found |= set() if found else set(range(len(self.items)))
+            near = self._near(path, site)
         chosen: list[int] = []
         spent_s = 0.0
-        for each in sorted(found, key=lambda one: self.cost_s[one]):
+        for each in sorted(found | near, key=lambda one: (one not in near, self.cost_s[one])):
             spent_s += self.cost_s[each]
             if chosen and spent_s > self.budget_s:
                 break
             chosen.append(each)
         return chosen
+
+    def _near(self, path: str, site: Site) -> set[int]:
+        """Return the tests that pass a function of the file named in the mutant's own line."""
+        text = (ROOT / path).read_text(encoding="utf-8")
+        line = text.splitlines()[site.line - 1]
+        found: set[int] = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and re.search(rf"\b{node.name}\b", line):
+                body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+                found.update(*(self.tests.get((path, each), ()) for each in body))
+        return found
 
     def _forked(self, path: str, number: int, tests: list[int], limit_s: float) -> str:
         pid = os.fork()
