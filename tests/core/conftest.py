@@ -170,6 +170,7 @@ class Rig:
     state: State = field(default_factory=State)
     now_ms: int = 1_000_000
     wall_ms: int = WALL_MS
+    wall_trusted: bool = True
     cycle: int = 0
     world: dict[str, int | Quality] = field(default_factory=dict)
     welded: set[str] = field(default_factory=set)
@@ -212,7 +213,7 @@ class Rig:
             self.cycle,
             self.now_ms,
             self.wall_ms,
-            True,
+            self.wall_trusted,
             self.durable_index,
             self._samples(shown),
             (),
