@@ -49,12 +49,13 @@ class Served:
         self.frames = Frames()
         self.commands: list[Command] = []
         self.notices: list[tuple[str, str]] = []
+        self.told: list[tuple[str, str, dict[str, object]]] = []
         self.room = True
         self.writers: list[asyncio.StreamWriter] = []
         self.socket = Socket(
             self.frames,  # type: ignore[arg-type]  # a stand-in with the same three methods
             self._submit,
-            lambda kind, subject, **data: self.notices.append((kind, subject)),
+            self._notice,
             lambda: None,
         )
 
@@ -62,6 +63,10 @@ class Served:
         if self.room:
             self.commands.append(command)
         return self.room
+
+    def _notice(self, kind: str, subject: str, **data: object) -> None:
+        self.notices.append((kind, subject))
+        self.told.append((kind, subject, data))
 
     def decide(self, kind: str, **data: Any) -> None:
         """Let one event come out of a step, at ledger index 0."""
@@ -242,6 +247,23 @@ async def test_bad_input_is_logged_once(served: Served, caplog: pytest.LogCaptur
         await reader.readline()
 
     assert len([each for each in caplog.records if "bad input" in each.message]) == 1
+
+
+async def test_what_the_broker_has_is_noticed_when_it_grows(served: Served) -> None:
+    """The count of acknowledged entries is a fact of the house at each change."""
+    reader, writer = await _connect(served)
+    for reached in (0, 3, 3, 5):
+        data = {"up": True, "acknowledged": reached}
+        report = {"do": "report", "subject": "upload", "data": data}
+        writer.write(json.dumps(report).encode() + b"\n")
+    writer.write(b'{"do":"nothing"}\n')
+    await reader.readline()
+
+    told = [each for each in served.told if each[0] == "upload_acknowledged"]
+    assert told == [
+        ("upload_acknowledged", "upload", {"index": 3}),
+        ("upload_acknowledged", "upload", {"index": 5}),
+    ]
 
 
 async def test_upload_lost_and_restored_are_noticed_once_each(served: Served) -> None:

@@ -15,6 +15,7 @@ from minewatch.core.desk import due
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.power import interlock
+from minewatch.core.power.interlock import Want
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 TEST_MS = 30_000
 """A test whose proof neither comes nor fails within this time has failed."""
+
+_UNPROVED = Want(energised=False, since_ms=0)
+"""What is known of an output while nothing may be written yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,11 @@ def _result(draft: "Draft", test: Running) -> str:
     """Return how a test has ended, empty while it runs."""
     if test.output not in draft.volatile.tests.begun or test.output not in draft.plan.driven:
         return "interrupted"
-    want = draft.volatile.interlock.wants.get(test.output)
-    if want is not None and not want.energised:
-        if want.failed:
-            return "failed"
-        if want.proved:
-            return "passed"
+    want = draft.volatile.interlock.wants.get(test.output, _UNPROVED)
+    if want.failed:
+        return "failed"
+    if want.proved:
+        return "passed"
     return "failed" if draft.image.now_ms - test.started_ms >= TEST_MS else ""
 
 

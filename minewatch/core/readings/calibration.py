@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms import alarm
 from minewatch.core.deadline import Deadline
-from minewatch.core.desk import planned_work
+from minewatch.core.desk import due, planned_work
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.readings import bottle, fault, points
@@ -113,6 +113,7 @@ def _end(draft: "Draft", point_id: str, **said: str) -> None:
     )
     left = without(draft.volatile.calibrations.profiles, point_id)
     draft.update_volatile(calibrations=CalibrationsVolatile(left))
+    due.look_soon(draft)
     points.refresh(draft, point_id, guarded=True)
 
 
