@@ -106,7 +106,7 @@ def _open(durable: "Durable", *origins: str) -> list[Check]:
 def _end_of(draft: "Draft", origin: str, keep: int, reason: str) -> None:
     """End the oldest open questions of one origin, so that at most `keep` stay."""
     opened = _open(draft.durable, origin)
-    for check in opened[: len(opened) - keep]:
+    for check in opened[: max(0, len(opened) - keep)]:
         draft.emit("duty_check_ended", check=check.id, origin=check.origin, reason=reason)
 
 
