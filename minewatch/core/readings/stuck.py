@@ -11,13 +11,14 @@ on zero beside moving companions, and a passage that repeats value by value (a b
 back), is an event that asks for a look: statistics accuse wrongly, so they lower and cut nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.readings import points, repetition
 from minewatch.model.event import Event
+from minewatch.model.image import Reading
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -81,35 +82,46 @@ class StuckVolatile:
 
 def observe(draft: "Draft") -> None:
     """Look at the watched heads whose devices have answered in this cycle."""
-    if draft.plan is not draft.volatile.plan:
-        _meet(draft)
+    if draft.durable.stuck.frozen or draft.durable.stuck.suspects:
+        _drop_unwatched(draft)
     watched = draft.plan.watched
     if not watched:
         return
-    tracks = dict(draft.volatile.stuck.tracks)
-    passages = dict(draft.volatile.stuck.passages)
     for sample in draft.image.samples:
         names = watched.get(sample.device)
-        if names is None:
-            continue
-        for point_id, value, quality in sample.readings:
-            if point_id in names:
-                if quality is Quality.GOOD and value is not None:
-                    plan, at_ms = draft.plan.points[point_id], sample.sampled_ms
-                    tracks[point_id] = _look(draft, plan, tracks.get(point_id), value, at_ms)
-                    passages[point_id] = _listen(draft, plan, passages.get(point_id, ()), value)
-                else:
-                    tracks.pop(point_id, None)
+        if names is not None:
+            readings = [each for each in sample.readings if each.point in names]
+            _take(draft, readings, min(sample.sampled_ms, draft.image.now_ms))
+
+
+def _take(draft: "Draft", readings: Sequence[Reading], at_ms: int) -> None:
+    """Take the readings of one device's watched heads; one that is not GOOD begins anew."""
+    tracks = dict(draft.volatile.stuck.tracks)
+    passages = dict(draft.volatile.stuck.passages)
+    for point_id, value, quality in readings:
+        plan = draft.plan.points[point_id]
+        if quality == Quality.GOOD and value is not None:
+            tracks[point_id] = _look(draft, plan, tracks.get(point_id), value, at_ms)
+            passages[point_id] = _listen(draft, plan, passages.get(point_id, ()), value)
+        else:
+            tracks.pop(point_id, None)
     draft.update_volatile(stuck=StuckVolatile(tracks, passages))
 
 
-def _meet(draft: "Draft") -> None:
+def _drop_unwatched(draft: "Draft") -> None:
     """Let go of what another configuration watches no longer: nothing else could end it."""
-    watched = {each for names in draft.plan.watched.values() for each in names}
-    for point_id in sorted(draft.durable.stuck.frozen.keys() - watched):
-        draft.emit("frozen_ended", point=point_id, reason="unwatched", value=None)
-    for point_id in sorted(draft.durable.stuck.suspects.keys() - watched):
-        draft.emit("suspicion_ended", point=point_id)
+    stuck = draft.durable.stuck
+    for point_id in sorted(stuck.frozen):
+        if not _is_watched(draft, point_id):
+            draft.emit("frozen_ended", point=point_id, reason="unwatched", value=None)
+    for point_id in sorted(stuck.suspects):
+        if not _is_watched(draft, point_id):
+            draft.emit("suspicion_ended", point=point_id)
+
+
+def _is_watched(draft: "Draft", point_id: str) -> bool:
+    plan = draft.plan.points.get(point_id)
+    return plan is not None and bool(plan.companions)
 
 
 def _look(draft: "Draft", plan: "PointPlan", track: Track | None, value: int, at_ms: int) -> Track:
