@@ -17,7 +17,7 @@ from minewatch_drivers.device_files.serial_model import Says
 from minewatch_drivers.modbus_line.line import Line, LineStatus, Turn
 from minewatch_drivers.modbus_line.pipeline import PipelinedLine, questions_at_once
 from minewatch_drivers.pace.rhythm import LineRhythm
-from minewatch_drivers.tasks.jobs import Taken
+from minewatch_drivers.tasks.outbox import Taken
 from minewatch_drivers.vendor.gsm_line import GsmLine
 from minewatch_drivers.vendor.serial_line import SerialLine
 

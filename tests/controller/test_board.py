@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from minewatch_drivers.tasks.jobs import Taken
+from minewatch_drivers.tasks.outbox import Taken
 
 from minewatch.controller.board import COMMANDS_MAX, NOTICES_MAX, Board
 from minewatch.model.image import Command, Notice, Reading, Sample

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
-from minewatch_drivers.tasks.jobs import SIGHTINGS_MAX
+from minewatch_drivers.tasks.outbox import SIGHTINGS_MAX
 from minewatch_drivers.vendor.gsm_line import GsmLine, Message
 from minewatch_drivers.wire.framing import Framer
 

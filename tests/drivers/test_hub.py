@@ -319,7 +319,7 @@ class Sleeper:
         self.armed_us = NEVER_US
         self.rung = 0
 
-    def ready(self, _events: int) -> None:
+    def ready(self, _events: int, _now_us: int) -> None:
         """Have no socket."""
         raise AssertionError
 

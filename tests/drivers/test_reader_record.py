@@ -14,7 +14,8 @@ from minewatch_drivers.device_files.reader_model import BadgeText, BadgeWords, R
 from minewatch_drivers.readers.reader import open_reader, reader_exchanges
 from minewatch_drivers.readers.reader_numbers import KNOWN_MAX, Numbers
 from minewatch_drivers.readers.reader_record import badge_text, read_record
-from minewatch_drivers.tasks.jobs import SIGHTINGS_MAX, Outbox, UnitState
+from minewatch_drivers.tasks.jobs import UnitState
+from minewatch_drivers.tasks.outbox import SIGHTINGS_MAX, Outbox
 
 from minewatch.model.mine import Device, Reader
 from minewatch.model.quality import Quality

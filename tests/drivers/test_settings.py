@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from minewatch_drivers.device_files import device_file
 from minewatch_drivers.modbus_line.line import Line
-from minewatch_drivers.tasks.jobs import Outbox, UnitState
+from minewatch_drivers.tasks.jobs import UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.settings import SettingsScan, pages_of, used_settings
 from minewatch_drivers.wire import modbus
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from minewatch_drivers.modbus_line.schedule import Schedule
-from minewatch_drivers.tasks.jobs import Outbox
+from minewatch_drivers.tasks.outbox import Outbox
 
 from minewatch.mine import load
 

@@ -25,7 +25,7 @@ from minewatch_drivers.certified.files_parse import (
     stamp_of,
 )
 from minewatch_drivers.modbus_line.line import STARTING, LineStatus
-from minewatch_drivers.tasks.jobs import Outbox, Taken
+from minewatch_drivers.tasks.outbox import Outbox, Taken
 
 BYTES_MAX = 8 * 1024 * 1024
 """A larger file is refused; the people of the largest mine take 2 MB."""

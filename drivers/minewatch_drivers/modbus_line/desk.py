@@ -19,7 +19,8 @@ from minewatch_drivers.modbus_line.inquiry import (
 from minewatch_drivers.modbus_line.schedule import Schedule
 from minewatch_drivers.pace.load import LoadMeter
 from minewatch_drivers.pace.rhythm import LineRhythm
-from minewatch_drivers.tasks.jobs import Job, Outbox, Taken
+from minewatch_drivers.tasks.jobs import Job
+from minewatch_drivers.tasks.outbox import Outbox, Taken
 from minewatch_drivers.tasks.outputs import Levels
 
 WANTED_AGE_MAX_US = 500_000
@@ -73,7 +74,8 @@ class Desk:
     @property
     def fresh(self) -> bool:
         """Whether `take` would return anything."""
-        return bool(self._outbox)
+        box = self._outbox
+        return bool(box.samples or box.sightings or box.read_backs or box.notices)
 
     def want(self, table: Mapping[str, bool], now_us: int) -> None:
         """Set the wanted level of every output of this line.
@@ -150,15 +152,14 @@ class Desk:
     def _next_job(self, now_us: int) -> Job | None:
         """Writes, then scans, then inquiries; an inquiry that has waited long goes before scans."""
         schedule, inquiries = self._schedule, self._inquiries
-        wanted = self._fresh_table(now_us)
+        if schedule.writes:
+            job = schedule.next_write(now_us, self._fresh_table(now_us))
+            if job is not None:
+                return job
         if not inquiries.waiting:
-            return schedule.next_job(now_us, wanted)
-        job = schedule.next_write(now_us, wanted)
-        if job is None and inquiries.impatient(now_us):
-            job = inquiries.next_job(now_us)
-        if job is None:
-            job = schedule.next_scan(now_us) or inquiries.next_job(now_us)
-        return job
+            return schedule.next_scan(now_us)
+        job = inquiries.next_job(now_us) if inquiries.impatient(now_us) else None
+        return job or schedule.next_scan(now_us) or inquiries.next_job(now_us)
 
     def _heed_urgency(self, now_us: int) -> None:
         """Take up what `urge` said last."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from minewatch.model.image import Notice
 from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point
+from minewatch.model.wiring import CONTROL_ONLY
 from minewatch_drivers.device_files import device_file
 from minewatch_drivers.device_files.device_model import DeviceModel
 from minewatch_drivers.modbus_line.turns import Turns
@@ -14,14 +15,8 @@ from minewatch_drivers.modbus_line.urgency import Urgency
 from minewatch_drivers.pace.rhythm import ClassMeter, LineRhythm
 from minewatch_drivers.pace.timing import Timing
 from minewatch_drivers.readers.reader import ReaderScan, open_reader
-from minewatch_drivers.tasks.jobs import (
-    BACK_OFF_MAX_US,
-    SIZE_REFUSALS,
-    Job,
-    Outbox,
-    Poll,
-    UnitState,
-)
+from minewatch_drivers.tasks.jobs import BACK_OFF_MAX_US, SIZE_REFUSALS, Job, Poll, UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.outputs import Bank, Levels
 from minewatch_drivers.tasks.settings import SettingsScan, used_settings
 from minewatch_drivers.tasks.unit import Surroundings, Unit
@@ -61,6 +56,8 @@ class Schedule:
         readers = [each for each in self._readers if isinstance(each, ReaderScan)]
         self._urgency = Urgency(self._units, readers, self._banks, timing.gap_us)
         self.outputs = tuple(output for bank in self._banks for output in bank.outputs)
+        self.writes = bool(self._banks or self._readers)
+        """Whether anything here may want to write: relays, or readers to acknowledge."""
         for unit in self._units:
             for poll in unit.polls:
                 poll.begin(0)
@@ -123,13 +120,14 @@ class Schedule:
         if now_us >= self._urgency.review_us:
             self._urgency.renew(now_us)
         turns = self._turns
-        poll = turns.peek(now_us)
         if self._readers:
+            poll = turns.peek(now_us)
             latest_us = NEVER_US if poll is None else turns.deadline_us
             reader = self._due_reader(now_us, latest_us, flying)
             if reader is not None:
                 return self._behind_gate(reader)
-        return None if poll is None else turns.take(now_us)
+            return None if poll is None else turns.take(now_us)
+        return turns.next(now_us)
 
     def state_of(self, unit: int) -> UnitState | None:
         """Return what is remembered of a unit number, None where no device of ours has it."""
@@ -289,4 +287,4 @@ class Schedule:
 
 def may_drive(mode: Mode, output: Output) -> bool:
     """Practice 1: `alarm` sounds, only `control` also cuts, `monitor` drives nothing."""
-    return mode is Mode.CONTROL or (mode is Mode.ALARM and output.role is not OutputRole.POWER_CUT)
+    return mode is Mode.CONTROL or (mode is Mode.ALARM and output.role not in CONTROL_ONLY)

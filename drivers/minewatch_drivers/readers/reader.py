@@ -9,7 +9,8 @@ from minewatch_drivers.readers.reader_header import header_of, page_sizes
 from minewatch_drivers.readers.reader_queue import QueueScan
 from minewatch_drivers.readers.reader_scan import ReaderScan, Site
 from minewatch_drivers.readers.reader_snapshot import SnapshotScan
-from minewatch_drivers.tasks.jobs import Outbox, UnitState
+from minewatch_drivers.tasks.jobs import UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.plan import read_exchange
 from minewatch_drivers.wire import modbus
 from minewatch_drivers.wire.exchange import Exchange, write_exchange

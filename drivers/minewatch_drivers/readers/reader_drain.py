@@ -11,7 +11,7 @@ from minewatch_drivers.device_files.reader_model import Drain
 from minewatch_drivers.readers.reader_header import Header, header_of
 from minewatch_drivers.readers.reader_record import is_empty, read_record
 from minewatch_drivers.readers.reader_scan import ReaderScan, Site
-from minewatch_drivers.tasks.jobs import SIGHTINGS_MAX
+from minewatch_drivers.tasks.outbox import SIGHTINGS_MAX
 from minewatch_drivers.tasks.plan import read_exchange
 from minewatch_drivers.wire.exchange import Exchange
 

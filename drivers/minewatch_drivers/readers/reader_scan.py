@@ -17,7 +17,8 @@ from minewatch.model.quality import Quality
 from minewatch_drivers.device_files.device_model import DeviceModel
 from minewatch_drivers.readers.reader_header import Header, registers
 from minewatch_drivers.readers.reader_record import Heard
-from minewatch_drivers.tasks.jobs import Outbox, UnitState, next_due
+from minewatch_drivers.tasks.jobs import UnitState, next_due
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.wire.exchange import Exchange
 
 DELIVERED_US = 500_000

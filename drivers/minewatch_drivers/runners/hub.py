@@ -36,8 +36,11 @@ class Member(Protocol):
 
     armed_us: int
 
-    def ready(self, events: int) -> None:
-        """The socket can be read, written, or is broken; `events` is the mask of epoll."""
+    def ready(self, events: int, now_us: int) -> None:
+        """The socket can be read, written, or is broken; `events` is the mask of epoll.
+
+        `now_us` is when the kernel said so: one time for all that were ready together.
+        """
         ...
 
     def ring(self) -> None:
@@ -144,11 +147,12 @@ class Hub:
             if not events:
                 break
             left -= len(events)
+            now_us = self._now_us()
             for file, mask in events:
                 member = by_file.get(file)
                 if member is not None:
                     try:
-                        member.ready(mask)
+                        member.ready(mask, now_us)
                     except Exception:  # a bug of one line must not end the others
                         log.exception("a line failed")
                         member.fail()

@@ -36,7 +36,7 @@ class TcpRunner:
     __slots__ = (
         "_address", "_back_off_s", "_clock", "_failures", "_hub", "_line", "_lookup", "_notify",
         "_now_us", "_open", "_opened_us", "_receive", "_socket", "_step_us", "_targets",
-        "_unsent", "armed_us",
+        "_transmit", "_unsent", "armed_us",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class TcpRunner:
         self._socket: socket.socket | None = None
         self._open = False
         self._receive: Callable[[int], bytes] = _nothing
+        self._transmit: Callable[[bytes], int] = _nowhere
         self._opened_us = 0
         self._unsent = b""
         self._targets: list[_Target] = []
@@ -91,9 +92,8 @@ class TcpRunner:
         if self._hub is not None:
             self._hub.kick(self)
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int, now_us: int) -> None:
         """The hub says that the socket can be used, or is broken."""
-        now_us = self._now_us()
         if events != READ or not self._open:
             if not self._open:
                 self._connected(now_us)
@@ -101,8 +101,9 @@ class TcpRunner:
                 self._flush(now_us)
             if events == WRITE or not self._open:
                 return
+        receive = self._receive
         try:
-            data = self._receive(RECEIVE_MAX)
+            data = receive(RECEIVE_MAX)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -118,7 +119,7 @@ class TcpRunner:
         """The hub says that it is time, or that somebody wants the line looked at."""
         if self._open and self._address.serial:
             # A late answer that lies unread must not be taken for that to the next question.
-            self.ready(READ)
+            self.ready(READ, self._now_us())
         now_us = self._now_us()
         if now_us >= self._step_us:
             if self._targets or self._lookup is not None:
@@ -212,7 +213,7 @@ class TcpRunner:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._hub.rewatch(made.fileno(), READ)
         self._open = True
-        self._receive = made.recv
+        self._receive, self._transmit = made.recv, made.send
         self._opened_us = now_us
         self._targets = []
         self._step_us = NEVER_US
@@ -244,7 +245,7 @@ class TcpRunner:
     def _drop(self, hub: Hub) -> None:
         gone, self._socket = self._socket, None
         self._open = False
-        self._receive = _nothing
+        self._receive, self._transmit = _nothing, _nowhere
         self._unsent = b""
         if gone is not None:
             hub.unwatch(gone.fileno())
@@ -258,9 +259,9 @@ class TcpRunner:
             if len(self._unsent) > UNSENT_MAX:
                 self._lost("broken", now_us)
             return
-        assert self._socket is not None
+        transmit = self._transmit
         try:
-            sent = self._socket.send(data)
+            sent = transmit(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
@@ -296,6 +297,11 @@ def numeric(host: str, port: int) -> _Target | None:
 
 
 def _nothing(_size: int) -> bytes:
+    """Stand for a socket that is not there."""
+    raise BlockingIOError
+
+
+def _nowhere(_data: bytes) -> int:
     """Stand for a socket that is not there."""
     raise BlockingIOError
 

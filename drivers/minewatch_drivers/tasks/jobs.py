@@ -1,19 +1,22 @@
-"""What a line does for one unit: scans of poll blocks, and where their results go.
+"""What a line does for one unit: what it remembers of it, and the scans of its poll blocks.
 
 A job offers an `Exchange`, takes its answer (`accept`) or learns that there is none (`refuse`).
 It knows when it is due; the line decides whose turn it is.
 """
 
 import struct
-from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 from operator import add, getitem
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol
 
-from minewatch.model.image import Notice, ReadBack, Reading, Sample, Sighting
+from minewatch.model.image import Reading, Sample
 from minewatch.model.quality import Quality
+from minewatch_drivers.device_files.codec import Decoded
 from minewatch_drivers.device_files.meaning import picker
 from minewatch_drivers.pace.rhythm import ClassMeter
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.plan import Block
 from minewatch_drivers.wire import modbus
 from minewatch_drivers.wire.exchange import Exchange
@@ -27,89 +30,18 @@ SIZE_REFUSALS = frozenset({"exception_2", "exception_3"})
 STILL_MIN_US = 5_000_000
 """A heartbeat may stand still this long at least, whatever its own period."""
 
-KEPT_MAX = 20_000
-"""Samples or read-backs kept for a controller that does not take them; the oldest go first."""
-
-NOTICES_MAX = 256
-"""Notices kept; the oldest go first."""
-
-SIGHTINGS_MAX = 2_000
-"""Sightings kept; beyond that readers are not read any more and keep their own."""
-
-
-class Taken(NamedTuple):
-    """What a line learned since the last `take`, each part in order.
-
-    `notices` are facts that are no reading: a gap in a reader's numbers, the time from a receiver.
-    """
-
-    samples: tuple[Sample, ...]
-    sightings: tuple[Sighting, ...]
-    read_backs: tuple[ReadBack, ...]
-    notices: tuple[Notice, ...] = ()
-
-
-NOTHING = Taken((), (), (), ())
-"""What most calls of `take` return: ten times a second from every line."""
-
-
-class Outbox:
-    """Results of a line. The line's thread appends, the controller's thread takes."""
-
-    def __init__(self) -> None:
-        self.samples: deque[Sample] = deque(maxlen=KEPT_MAX)
-        self.sightings: deque[Sighting] = deque()
-        self.read_backs: deque[ReadBack] = deque(maxlen=KEPT_MAX)
-        self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
-        self.sightings_put = 0
-        self.sightings_taken = 0
-
-    @property
-    def full(self) -> bool:
-        """True where no more sightings fit."""
-        return len(self.sightings) >= SIGHTINGS_MAX
-
-    def __bool__(self) -> bool:
-        return bool(self.samples or self.sightings or self.read_backs or self.notices)
-
-    def sight(self, sighting: Sighting) -> None:
-        """Keep a sighting; `full` is asked before a reader is read."""
-        self.sightings.append(sighting)
-        self.sightings_put += 1
-
-    def take(self) -> Taken:
-        """Return everything and start anew; safe while the line's thread appends."""
-        if not self:
-            return NOTHING
-        samples = _drain(self.samples)
-        if not (self.sightings or self.read_backs or self.notices):
-            return Taken(samples, (), ())
-        taken = Taken(
-            samples, _drain(self.sightings), _drain(self.read_backs), _drain(self.notices)
-        )
-        self.sightings_taken += len(taken.sightings)
-        return taken
-
-
-_T = TypeVar("_T")
-
-
-def _drain(queue: deque[_T]) -> tuple[_T, ...]:
-    if not queue:
-        return ()
-    return tuple([queue.popleft() for _ in range(len(queue))])
-
 
 class UnitState:
     """What a line remembers of one unit: failures, silence owed, identity, heartbeat."""
 
     __slots__ = (
-        "_beat", "_beat_us", "_beats", "back_off_us", "beat_mask", "distrusted", "hold_us", "owing",
+        "_beat", "_beat_us", "back_off_us", "beat_mask", "beats", "distrusted", "hold_us", "owing",
         "pause_us", "proved", "skip_us", "still_us", "streak", "why",
     )  # fmt: skip
 
     def __init__(self, heartbeat_every_ms: int | None, back_off_us: int = BACK_OFF_MAX_US) -> None:
-        self._beats = heartbeat_every_ms is not None
+        self.beats = heartbeat_every_ms is not None
+        """Whether the device has a heartbeat; without one it never stands still."""
         self.still_us = max(STILL_MIN_US, 3000 * (heartbeat_every_ms or 0))
         self.back_off_us = min(back_off_us, BACK_OFF_MAX_US)
         self.streak = 0
@@ -166,7 +98,7 @@ class UnitState:
 
         One that was never read stands still as well, from the first answer of its unit on.
         """
-        if not self._beats:
+        if not self.beats:
             return False
         self._beat_us = self._beat_us or now_us
         return now_us - self._beat_us > self.still_us
@@ -214,7 +146,9 @@ class Job(Protocol):
 
 
 _new = tuple.__new__
-"""Builds a `Reading` from its fields without the detour of a call in Python: 20 000 a second."""
+"""Builds a named tuple from its fields without the detour of a call in Python: 20 000 a second."""
+
+_EACH_READING = repeat(Reading)
 
 
 class Poll:
@@ -225,8 +159,8 @@ class Poll:
     """
 
     __slots__ = (
-        "_device", "_heartbeat", "_keeper", "_last_us", "_lost", "_meanings", "_names", "_outbox",
-        "_pick", "_points", "_sentinel", "_unpack", "block", "code", "cost_us", "due_us",
+        "_again", "_device", "_heartbeat", "_keeper", "_last_us", "_lost", "_meant", "_names",
+        "_outbox", "_pick", "_points", "_sentinel", "_unpack", "block", "code", "cost_us", "due_us",
         "exchange", "first_us", "gate", "meter", "normal_meter", "normal_us", "period_us", "state",
         "ticket",
     )  # fmt: skip
@@ -248,6 +182,7 @@ class Poll:
         self.cost_us = 0
         self.code = ""
         self._keeper = keeper
+        self._again = keeper.again
         self._last_us = 0
         self.exchange = block.exchange
         self.state = state
@@ -259,13 +194,13 @@ class Poll:
         self._outbox = outbox
         self._points = block.points
         self._names = tuple((point,) for point in block.points)
-        self._meanings = block.meanings
-        self._pick = picker(block.words)
+        self._meant = _meanings_of(block)
+        self._pick = tuple if _in_order(block) else picker(block.words)
         self._sentinel = block.sentinel
         self._heartbeat = block.heartbeat
         self._lost = tuple(Reading(point, None, Quality.COMM_FAULT) for point in block.points)
         registers = (block.exchange.reply_size - 2) // 2
-        self._unpack = None if block.table.bits else struct.Struct(f">xx{registers}H").unpack
+        self._unpack = _bits if block.table.bits else struct.Struct(f">xx{registers}H").unpack
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -274,34 +209,31 @@ class Poll:
 
     def accept(self, pdu: bytes, first_us: int, now_us: int) -> str:
         """Decode the answer into one sample."""
-        state = self.state
-        block = (
-            self._unpack(pdu)
-            if self._unpack is not None
-            else modbus.unpack_bits(pdu[2:], 8 * pdu[1])
-        )
+        # What a slot holds is taken out before it is called: that costs half of calling it there.
+        state, unpack = self.state, self._unpack
+        block = unpack(pdu)
         if self._sentinel is not None:
             if block[self._sentinel[0]] != self._sentinel[1]:
                 return "identity"
             state.proved = True
         if self._heartbeat is not None:
             state.beat(block[self._heartbeat], now_us)
-        state.answered()
+        if state.why or state.streak:
+            state.answered()
         if state.pause_us:
             state.hold_us = max(state.hold_us, now_us + state.pause_us)
         self._measure(first_us, now_us)
         self._advance(now_us)
         if self._points:
-            readings = self._readings(block)
-            if state.distrusted or state.still(now_us):
+            if state.distrusted or (state.beats and state.still(now_us)):
                 readings = tuple([Reading(p, None, Quality.IMPLAUSIBLE) for p in self._points])
-            self._outbox.samples.append(Sample(self._device, first_us // 1000, readings))
+            else:
+                # What the words of each signal mean, with the name of its point before it.
+                pick, meant = self._pick, self._meant
+                named = map(add, self._names, meant(pick(block)))
+                readings = tuple(map(_new, _EACH_READING, named))
+            self._outbox.samples.append(_new(Sample, (self._device, first_us // 1000, readings)))
         return ""
-
-    def _readings(self, block: tuple[int, ...]) -> tuple[Reading, ...]:
-        """Look up what the words of each signal mean and put the point's name before it."""
-        meant = map(getitem, self._meanings, self._pick(block))
-        return tuple(map(_new, repeat(Reading), map(add, self._names, meant)))
 
     def retry(self, first_us: int) -> bool:
         """Ask once more unless the unit is known to be dead or this was the second try."""
@@ -374,15 +306,35 @@ class Poll:
 
     def _advance(self, now_us: int) -> None:
         """The scan is over."""
-        if self.state.owing is self:
-            self.state.owing = None
-        self.first_us = None
+        if self.first_us is not None:
+            self.first_us = None
+            if self.state.owing is self:
+                self.state.owing = None
         due_us, later_us = self.due_us, self.due_us + self.period_us
         if due_us <= now_us < later_us:
             self.due_us = later_us
         else:
             self.due_us = next_due(due_us, self.period_us, now_us)
-        self._keeper.again(self)
+        again = self._again
+        again(self)
+
+
+def _meanings_of(block: Block) -> Callable[[Iterable[Any]], Iterable[Decoded]]:
+    """Return words of each signal → what they mean; like signals share one memory."""
+    meanings = block.meanings
+    if len({id(each) for each in meanings}) == 1:
+        return partial(map, meanings[0].__getitem__)
+    return partial(map, getitem, meanings)
+
+
+def _in_order(block: Block) -> bool:
+    """Return whether the words of a reply are those of its signals, one after the other."""
+    return [*block.words] == [{place} for place in range(len(block.words))]
+
+
+def _bits(pdu: bytes) -> tuple[int, ...]:
+    """Return the bits of a reply, as many as its bytes hold."""
+    return modbus.unpack_bits(pdu[2:], 8 * pdu[1])
 
 
 def next_due(due_us: int, period_us: int, now_us: int) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from minewatch.model.image import Notice, ReadBack
 from minewatch.model.mine import Device, Output
 from minewatch_drivers.device_files.device_model import AT_LOSS_BY_ROLE, AtLoss, DeviceModel, Table
-from minewatch_drivers.tasks.jobs import BACK_OFF_MAX_US, Outbox, UnitState
+from minewatch_drivers.tasks.jobs import BACK_OFF_MAX_US, UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.plan import read_exchange
 from minewatch_drivers.wire import modbus
 from minewatch_drivers.wire.exchange import Exchange, write_exchange

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from minewatch.model.image import Notice
 from minewatch.model.mine import Device
 from minewatch_drivers.device_files.device_model import DeviceModel, Setting
-from minewatch_drivers.tasks.jobs import Outbox, UnitState
+from minewatch_drivers.tasks.jobs import UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.outputs import NEVER_US
 from minewatch_drivers.tasks.plan import read_exchange
 from minewatch_drivers.wire import modbus

@@ -11,7 +11,8 @@ from minewatch.model.mine import Device, Point
 from minewatch_drivers.device_files.device_model import DeviceModel
 from minewatch_drivers.pace.rhythm import ClassMeter
 from minewatch_drivers.pace.timing import Timing
-from minewatch_drivers.tasks.jobs import Keeper, Outbox, Poll, UnitState
+from minewatch_drivers.tasks.jobs import Keeper, Poll, UnitState
+from minewatch_drivers.tasks.outbox import Outbox
 from minewatch_drivers.tasks.plan import (
     RIDE_MAX,
     Block,

@@ -14,7 +14,7 @@ from minewatch.model.image import Notice
 from minewatch.model.mine import Bus, Mine
 from minewatch_drivers.modbus_line.line import STARTING, STARTING_US, LineStatus, Turn
 from minewatch_drivers.pace.load import LoadMeter
-from minewatch_drivers.tasks.jobs import Outbox, Taken
+from minewatch_drivers.tasks.outbox import Outbox, Taken
 
 MESSAGES_MAX = 32
 """Messages waiting; a further one is refused, and whoever tells it learns that at once."""

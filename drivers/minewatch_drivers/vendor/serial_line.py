@@ -15,7 +15,8 @@ from minewatch_drivers.device_files import device_file
 from minewatch_drivers.device_files.serial_model import Says, SerialProtocol
 from minewatch_drivers.modbus_line.line import STARTING, STARTING_US, LineStatus, Turn
 from minewatch_drivers.pace.load import LoadMeter
-from minewatch_drivers.tasks.jobs import Outbox, Taken, next_due
+from minewatch_drivers.tasks.jobs import next_due
+from minewatch_drivers.tasks.outbox import Outbox, Taken
 from minewatch_drivers.vendor.nmea import TimeSentences
 from minewatch_drivers.vendor.serial_decode import NotAnAnswerError, cards, standing
 from minewatch_drivers.wire.framing import Framer, wrap

@@ -144,7 +144,9 @@ class TcpEnvelope:
 
     def open(self, exchange: Exchange) -> bytes:
         """Return the bytes that ask; transaction numbers are never 0."""
-        self._transaction = transaction = next_transaction(self._transaction)
+        self._transaction = transaction = (
+            self._transaction + TRANSACTION_STEP
+        ) & 0xFFFF or TRANSACTION_STEP
         number = transaction.to_bytes(2, "big")
         self._exchange = exchange
         self._answer = number + exchange.tcp_answer
