@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from minewatch_drivers.lines import AnyLine
 
 from minewatch.model.mine import Mine, Mode, OutputRole
+from minewatch.model.wiring import CONTROL_ONLY
 
 FAST_SCAN_MS = 200
 """Scan of a head in pre-alarm or above."""
@@ -36,4 +37,4 @@ class Actuator:
 
 
 def _allowed(mode: Mode, role: OutputRole) -> bool:
-    return mode is Mode.CONTROL or (mode is Mode.ALARM and role is not OutputRole.POWER_CUT)
+    return mode is Mode.CONTROL or (mode is Mode.ALARM and role not in CONTROL_ONLY)

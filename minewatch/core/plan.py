@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from minewatch.core.power import layout
+from minewatch.core.power.layout import PowerPlan
 from minewatch.model.kind import UNITS, Kind
 from minewatch.model.mine import Bus, Condition, Mine, Mode, Output, OutputRole, Point
 from minewatch.model.scan import scan_ms, stale_ms
+from minewatch.model.wiring import CONTROL_ONLY
 
 K = TypeVar("K", bound=str)
 
@@ -31,7 +34,7 @@ _SOUNDERS_AND_GATE = frozenset(
 DRIVEN: Mapping[Mode, frozenset[OutputRole]] = {
     Mode.MONITOR: frozenset(),
     Mode.ALARM: _SOUNDERS_AND_GATE,
-    Mode.CONTROL: _SOUNDERS_AND_GATE | {OutputRole.POWER_CUT},
+    Mode.CONTROL: _SOUNDERS_AND_GATE | CONTROL_ONLY,
 }
 """Which roles a mode may drive (practice 1)."""
 
@@ -63,6 +66,8 @@ class PointPlan:
     trips: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     offs: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
+    """Outputs that this head cuts together with its like alone (`power/votes.py`)."""
     breathes: tuple[str, ...] = ()
     """The oxygen points of a catalytic head's zone."""
     companions: tuple[tuple[str, bool], ...] = ()
@@ -100,6 +105,7 @@ class Plan:
     """The device of each point: where its entry lies in a table that is copied by devices."""
     watched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By device, the points that have companions (`readings/stuck.py`)."""
+    power: PowerPlan = field(default_factory=PowerPlan)
     by_kind: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
     by_place: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Our own points of each kind and of each place of the statutory table."""
@@ -116,6 +122,7 @@ def build(mine: Mine) -> Plan:
     buses = {device.id: (device.id, mine.bus(device.bus)) for device in mine.devices}
     points = {each.id: _point_plan(each, *buses[each.device], wired) for each in mine.points}
     _add_company(mine, points)
+    _add_votes(mine, points)
     methane = [p for p in points.values() if p.is_methane]
     by_zone = _grouped((p.zone, p.id) for p in methane)
     roles = DRIVEN[mine.mode]
@@ -127,6 +134,7 @@ def build(mine: Mine) -> Plan:
         guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
         driven={o.id: o for o in mine.outputs if o.role in roles},
         home={p.id: p.device for p in points.values()},
+        power=layout.build(mine),
         by_kind=_grouped((p.point.kind, p.id) for p in points.values() if not p.certified),
         by_place=_grouped((p.point.place, p.id) for p in points.values() if not p.certified),
         watched=_watched(points),
@@ -151,6 +159,13 @@ def _add_company(mine: Mine, points: dict[str, PointPlan]) -> None:
             )
 
 
+def _add_votes(mine: Mine, points: dict[str, PointPlan]) -> None:
+    for interlock in mine.interlocks:
+        for head in layout.voters(interlock):
+            votes = _merged(points[head].votes, interlock.outputs)
+            points[head] = replace(points[head], votes=votes)
+
+
 def _watched(points: Mapping[str, PointPlan]) -> dict[str, frozenset[str]]:
     by_device = _grouped((p.device, p.id) for p in points.values() if p.companions)
     return {device: frozenset(names) for device, names in by_device.items()}
@@ -160,7 +175,7 @@ def _guards(
     methane: list[PointPlan], by_zone: Mapping[str, tuple[str, ...]], output: Output
 ) -> tuple[str, ...]:
     """Return the methane heads that guard what an output cuts: wired to it, else of its zone."""
-    wired = tuple(p.id for p in methane if output.id in p.trips or output.id in p.faults)
+    wired = tuple(p.id for p in methane if output.id in (*p.trips, *p.faults, *p.votes))
     return wired or by_zone.get(output.zone, ())
 
 
@@ -202,10 +217,13 @@ def _point_plan(point: Point, device: str, bus: Bus, wired: Wired) -> PointPlan:
 
 
 def _wired(mine: Mine) -> Wired:
-    """Return the outputs that each point demands under each condition."""
+    """Return the outputs that each point demands by itself under each condition."""
     wired: dict[tuple[str, Condition], tuple[str, ...]] = {}
     for interlock in mine.interlocks:
+        voters = layout.voters(interlock)
         for cause in interlock.causes:
+            if cause.point in voters and cause.condition is not Condition.OFF:
+                continue
             key = (cause.point, cause.condition)
             wired[key] = _merged(wired.get(key, ()), interlock.outputs)
     return wired

@@ -38,7 +38,8 @@ def rebase(old: Mine, new: Mine, state: State, image: Image) -> Step:
         return Step(draft.state(), tuple(draft.events), None)
     points.meet(draft)
     draft.emit("configuration_loaded", config=mine_hash(new), subject="")
-    _clear_alarms_of(draft, [*(p.id for p in old.points), *(o.id for o in old.outputs)])
+    named = (old.points, old.outputs, old.interlocks, old.local_fans)
+    _clear_alarms_of(draft, [each.id for rows in named for each in rows])
     if set(plans[1].driven) - set(plans[0].driven):
         house = replace(draft.volatile.house, proving_since_ms=image.now_ms, prior="reload")
         draft.update_volatile(house=house)
@@ -47,7 +48,8 @@ def rebase(old: Mine, new: Mine, state: State, image: Image) -> Step:
 
 def _clear_alarms_of(draft: Draft, sources: list[str]) -> None:
     """End the alarms of what the new configuration no longer has: nothing else could."""
-    kept = {*draft.plan.points, *draft.plan.guards}
+    power = draft.plan.power
+    kept = {*draft.plan.points, *draft.plan.guards, *power.fans, *(v.id for v in power.votes)}
     for source in sources:
         if source not in kept:
             for kind in AlarmKind:
@@ -66,6 +68,7 @@ def _reasons(old: Plan, new: Plan, durable: Durable) -> tuple[str, ...]:
         *_lowered_points(old, new, durable),
         *_lost_zones(new, durable),
         *_lost_sounders(old, new, durable),
+        *_changed_power(old, new, durable),
     ]
     return tuple(dict.fromkeys(reasons))
 
@@ -139,7 +142,27 @@ def _is_lower(old: PointPlan, new: PointPlan) -> bool:
         or not set(old.trips) <= set(new.trips)
         or not set(old.faults) <= set(new.faults)
         or not set(old.offs) <= set(new.offs)
+        or not set(old.votes) <= {*new.votes, *new.trips}
     )
+
+
+def _changed_power(old: Plan, new: Plan, durable: Durable) -> list[str]:
+    """Find votes and fans that would judge the causes which they latched by another rule."""
+    before = _rules_of(old)
+    after = _rules_of(new)
+    return [
+        f"lowered_while_latched:{cause.partition(':')[2]}"
+        for cause in sorted(before.keys() & durable.interlock.causes.keys())
+        if before[cause] != after.get(cause)
+    ]
+
+
+def _rules_of(plan: Plan) -> dict[str, object]:
+    """Return the votes and fans of a plan by the cause that they latch."""
+    return {
+        **{f"vote:{each.id}": each for each in plan.power.votes},
+        **{f"fan:{key}": each for key, each in plan.power.fans.items()},
+    }
 
 
 def _lost_zones(new: Plan, durable: Durable) -> list[str]:

@@ -17,7 +17,9 @@ from minewatch.core.desk.planned_work import WorksDurable, WorksVolatile
 from minewatch.core.house import HouseDurable, HouseVolatile
 from minewatch.core.people.people import PeopleDurable, PeopleVolatile
 from minewatch.core.plan import Plan
+from minewatch.core.power.fans import FansVolatile
 from minewatch.core.power.interlock import InterlockDurable, InterlockVolatile
+from minewatch.core.power.votes import VotesVolatile
 from minewatch.core.profile import ProfileDurable
 from minewatch.core.readings.calibration import CalibrationsDurable, CalibrationsVolatile
 from minewatch.core.readings.chatter import ChatterVolatile
@@ -88,6 +90,8 @@ class Volatile:
     grades: GradesVolatile = field(default_factory=GradesVolatile)
     rise: RiseVolatile = field(default_factory=RiseVolatile)
     production: ProductionVolatile = field(default_factory=ProductionVolatile)
+    votes: VotesVolatile = field(default_factory=VotesVolatile)
+    fans: FansVolatile = field(default_factory=FansVolatile)
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
 

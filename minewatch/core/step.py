@@ -12,7 +12,7 @@ from minewatch.core.alarms import duty, escalation, flood, holds, shelving
 from minewatch.core.desk import approval, commands, due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
-from minewatch.core.power import outputs, proof, release, start
+from minewatch.core.power import fans, outputs, proof, release, start, votes
 from minewatch.core.readings import (
     calibration,
     comparison,
@@ -65,6 +65,8 @@ def step(mine: Mine, state: State, image: Image) -> Step:
     people.observe(draft)
     start.observe(draft)
     gas.decide(draft)
+    votes.decide(draft)
+    fans.decide(draft)
     rise.decide(draft)
     proof.decide(draft)
     interlock_test.decide(draft)

@@ -23,7 +23,14 @@ from minewatch.core.withdrawals import emergencies, grades, withdrawal
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine, OutputRole
 
-_STANDING = ("not_good:", "not_below_restore:", "feed_not_off:", "last_head:")
+_STANDING = (
+    "not_good:",
+    "not_below_restore:",
+    "feed_not_off:",
+    "last_head:",
+    "fan_not_running:",
+    "no_duct_wind:",
+)
 """Reasons that say that the condition of a cause still stands."""
 
 

@@ -37,6 +37,8 @@ class AlarmKind(StrEnum):
     INRUSH = "inrush"
     NOBODY_REACHABLE = "nobody_reachable"
     DUTY_CHECK_MISSED = "duty_check_missed"
+    FANS_STOPPED = "fans_stopped"
+    VOTE_DISAGREEMENT = "vote_disagreement"
 
 
 class AlarmState(StrEnum):
@@ -131,6 +133,8 @@ PRIORITY: dict[AlarmKind, int] = {
     AlarmKind.PRE_ALARM: 4,
     AlarmKind.NOBODY_REACHABLE: 2,
     AlarmKind.DUTY_CHECK_MISSED: 1,
+    AlarmKind.FANS_STOPPED: 1,
+    AlarmKind.VOTE_DISAGREEMENT: 3,
 }
 """1 acts at once, 2 needs a person now, 3 needs a person soon, 4 is a warning."""
 

@@ -24,7 +24,16 @@ from minewatch.model.staff import (
     Watch,
 )
 from minewatch.model.values import Values
-from minewatch.model.wiring import Cause, Condition, Interlock, Load, Output, OutputRole
+from minewatch.model.wiring import (
+    Cause,
+    Condition,
+    Interlock,
+    Load,
+    LocalFan,
+    Output,
+    OutputRole,
+    Scheme,
+)
 
 __all__ = [
     "Bus",
@@ -39,6 +48,7 @@ __all__ = [
     "Interlock",
     "Limits",
     "Load",
+    "LocalFan",
     "Mine",
     "Mode",
     "Output",
@@ -48,6 +58,7 @@ __all__ = [
     "Reader",
     "Role",
     "Rung",
+    "Scheme",
     "Staff",
     "Upload",
     "Watch",
@@ -217,6 +228,7 @@ class Mine:
     modems: tuple[str, ...] = ()
     """Lines that carry short messages."""
     values: Values = field(default_factory=Values)
+    local_fans: tuple[LocalFan, ...] = ()
 
     def __post_init__(self) -> None:
         """Index the tuples once; the order of each stays the order of the file."""

@@ -66,12 +66,14 @@ class AtLoss(StrEnum):
 AT_LOSS_BY_ROLE: dict[OutputRole, AtLoss] = {
     OutputRole.POWER_CUT: AtLoss.OPEN,
     OutputRole.GATE: AtLoss.OPEN,
+    OutputRole.FAN_START: AtLoss.OPEN,
     OutputRole.SIREN: AtLoss.KEEP,
     OutputRole.BROADCAST: AtLoss.KEEP,
     OutputRole.HORN: AtLoss.KEEP,
     OutputRole.SURFACE_HORN: AtLoss.KEEP,
 }
-"""What each role needs at loss of heartbeat (practice 7); a gate's exit is free when it is open."""
+"""What each role needs at loss of heartbeat (practice 7); a gate's exit is free when it is
+open, and no fan starts by hand where nobody looks at the gas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,12 @@ def is_announced(draft: "Draft", kind: str, point_id: str) -> bool:
     )
 
 
+def runs_in(draft: "Draft", kind: str, zone: str) -> bool:
+    """Say whether announced work of a kind runs in a zone."""
+    works = draft.durable.works.open.values()
+    return any(w.kind == kind and _runs(draft, w) and _concerns(w, zone, "") for w in works)
+
+
 def _runs(draft: "Draft", work: Work) -> bool:
     return work.started_index is not None and draft.is_on_disk(work.started_index)
 

@@ -3,8 +3,8 @@
 A power-cut output is de-energised while any latched cause holds it. A cause is latched by a demand
 at once and ends by a release alone (`release.py`); restart, reload, acknowledgement and the end of
 the condition are no releases. Causes are keyed by what they are about: `trip:<point>`,
-`fault:<point>`, `off:<point>`, `line:<bus>`, `cut:<output>`, `upstream:<output>`,
-`controller_lost`.
+`fault:<point>`, `off:<point>`, `line:<bus>`, `vote:<interlock>`, `fan:<local fan>`, `cut:<output>`,
+`upstream:<output>`, `controller_lost`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -96,12 +96,17 @@ class InterlockDurable:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A driven output's level: since when it is wanted, whether its proof agreed or failed."""
+    """A driven output's level: since when it is wanted, whether its proof agreed or failed.
+
+    `proved_ms` is the sample that first proved it. `exhausted`: no switch above is left to cut.
+    """
 
     energised: bool
     since_ms: int
     proved: bool = False
     failed: bool = False
+    proved_ms: int | None = None
+    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,8 @@ FOLDS: dict[str, Fold] = {
     "release_voided": _voided,
     "released": _released,
     "cut_ordered": keep,
+    "upstream_exhausted": keep,
+    "fan_changed_over": keep,
     "controller_started": _rebased,
     "clock_stepped": _rebased,
 }

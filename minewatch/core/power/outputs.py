@@ -3,14 +3,15 @@
 power_cut: energised unless a latched cause holds it (de-energise to trip). siren, broadcast:
 energised while a standing withdrawal touches a zone that they cover. horn: sounds while an urgent
 alarm is unanswered or a withdrawal is demanded. surface_horn: sounds while nobody watches the page.
-gate: energised means entry permitted; exits are never blocked. In mode monitor the table is empty.
+gate: energised means entry permitted; exits are never blocked. fan_start: energised permits a start
+of a local fan by hand. In mode monitor the table is empty.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from minewatch.core.people import headcount
-from minewatch.core.power import proof, start
+from minewatch.core.power import permits, proof, start
 from minewatch.core.withdrawals import emergencies, withdrawal
 from minewatch.model.mine import Output, OutputRole
 
@@ -39,6 +40,8 @@ def _level(draft: "Draft", output: Output) -> bool:
             return "console" in draft.durable.house.faults
         case OutputRole.GATE:
             return _entry_permitted(draft)
+        case OutputRole.FAN_START:
+            return permits.fan_start(draft, output)
 
 
 def _entry_permitted(draft: "Draft") -> bool:

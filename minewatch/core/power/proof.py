@@ -2,9 +2,11 @@
 
 A cut is proved by the feed state reading 0, a siren or horn by its sounder state reading 1, GOOD
 and sampled after the level was first wanted, within the output's `proof_within_ms`. Otherwise
-断电失败(拒动): a failed-actuation alarm, and for a cut the switch upstream cuts. A switch that
-failed stays failed while the one above keeps its feed off. A feed that is live again while the cut
-is latched is 馈电异常 and cuts upstream too. A feed that is merely off is no trip.
+断电失败(拒动): a failed-actuation alarm, and for a cut the switch upstream cuts. Where that one has
+had its own time and the feed below it is still live, the next one up cuts as well, and so on to the
+end of the chain, which is an event: then only a person can. A switch that failed stays failed while
+one above keeps its feed off. A feed that is live again while the cut is latched is 馈电异常 and
+cuts upstream too. A feed that is merely off is no trip.
 """
 
 from collections.abc import Mapping
@@ -67,13 +69,18 @@ def _proved(draft: "Draft", output: Output, want: Want) -> Want:
     live = draft.live.get(output.proof)
     agrees = _says(live, 1 if want.energised else 0, want.since_ms)
     if want.proved:
-        _watch_feed(draft, output, live, want)
+        want = _watch_feed(draft, output, live, want)
     elif not agrees:
         return _overdue(draft, output, want)
     if agrees and want.failed and not _is_cut_upstream(draft, output):
         alarm.clear(draft, AlarmKind.FAILED_ACTUATION, output.id)
         return replace(want, proved=True, failed=False)
-    return want if want.proved else replace(want, proved=True)
+    return want if want.proved else _first_proof(want, live)
+
+
+def _first_proof(want: Want, live: Live | None) -> Want:
+    assert live is not None
+    return replace(want, proved=True, proved_ms=live.sampled_ms)
 
 
 def _overdue(draft: "Draft", output: Output, want: Want) -> Want:
@@ -81,8 +88,8 @@ def _overdue(draft: "Draft", output: Output, want: Want) -> Want:
     if draft.image.now_ms - want.since_ms < output.proof_within_ms:
         return want
     alarm.raise_(draft, AlarmKind.FAILED_ACTUATION, output.id, zone=output.zone)
-    _cut_upstream(draft, output)
-    return want if want.failed else replace(want, failed=True)
+    want = want if want.failed else replace(want, failed=True)
+    return _cut_upstream(draft, output, want)
 
 
 def _is_cut_upstream(draft: "Draft", output: Output) -> bool:
@@ -90,15 +97,16 @@ def _is_cut_upstream(draft: "Draft", output: Output) -> bool:
     return f"upstream:{output.id}" in draft.durable.interlock.causes
 
 
-def _watch_feed(draft: "Draft", output: Output, live: Live | None, want: Want) -> None:
+def _watch_feed(draft: "Draft", output: Output, live: Live | None, want: Want) -> Want:
     """After a proved cut, a GOOD feed reading of 1 says that power is back behind our back."""
     if output.role is not OutputRole.POWER_CUT:
-        return
+        return want
     if _says(live, 1, want.since_ms):
         alarm.raise_(draft, AlarmKind.FEED_ABNORMAL, output.id, zone=output.zone)
-        _cut_upstream(draft, output)
-    elif _says(live, 0, want.since_ms):
+        return _cut_upstream(draft, output, want)
+    if _says(live, 0, want.since_ms):
         alarm.clear(draft, AlarmKind.FEED_ABNORMAL, output.id)
+    return want
 
 
 def _says(live: Live | None, value: int, since_ms: int) -> bool:
@@ -110,9 +118,42 @@ def _says(live: Live | None, value: int, since_ms: int) -> bool:
     )
 
 
-def _cut_upstream(draft: "Draft", output: Output) -> None:
-    if output.role is OutputRole.POWER_CUT and output.upstream:
-        interlock.demand(draft, "upstream", output.id, (), (output.upstream,))
+def _cut_upstream(draft: "Draft", output: Output, want: Want) -> Want:
+    """Cut the switch above, and those further up that the feed is still live in spite of."""
+    if output.role is not OutputRole.POWER_CUT:
+        return want
+    chain = _chain(draft, output)
+    tried = next((n for n, each in enumerate(chain) if _has_time(draft, output, each)), len(chain))
+    interlock.demand(draft, "upstream", output.id, (), chain[: tried + 1])
+    if tried < len(chain) or want.exhausted:
+        return want
+    draft.emit("upstream_exhausted", output=output.id, tried=list(chain), zone=output.zone)
+    return replace(want, exhausted=True)
+
+
+def _chain(draft: "Draft", output: Output) -> tuple[str, ...]:
+    """Return the switches above an output, nearest first, each once."""
+    chain: list[str] = []
+    above = output.upstream
+    while above is not None and above not in (output.id, *chain):
+        chain.append(above)
+        above = draft.mine.output(above).upstream
+    return tuple(chain)
+
+
+def _has_time(draft: "Draft", below: Output, above: str) -> bool:
+    """Say whether a switch above still has time, or has taken the feed below it off the net.
+
+    A feed that nobody can read asks for no second switch: one dead input must not darken a mine.
+    """
+    want = draft.volatile.interlock.wants.get(above)
+    if want is None or want.energised:
+        return True
+    due_ms = want.since_ms + draft.mine.output(above).proof_within_ms
+    if draft.image.now_ms < due_ms:
+        return True
+    assert below.proof is not None
+    return not _says(draft.live.get(below.proof), 1, due_ms)
 
 
 def _set(draft: "Draft", wants: Mapping[str, Want]) -> None:

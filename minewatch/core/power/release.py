@@ -2,8 +2,10 @@
 
 Practice 2: all outputs of the form at once; every cause GOOD and below restore for 60 s, or under
 hand cover; a gas checker's hand value from each place, at most 15 min old and below restore; two
-names. Design rule 5: it acts once its event is on disk; design rule 7: a demand meanwhile wins.
-A refused release says every reason, each as `code` or `code:subject`.
+names. After a stop of ventilation also a fan that runs, wind in the duct, and methane of the
+heading below restore for 60 s; what an interlock names as permissive must be normal. Design rule 5:
+it acts once its event is on disk; design rule 7: a demand meanwhile wins. A refused release says
+every reason, each as `code` or `code:subject`.
 """
 
 from collections.abc import Iterable
@@ -14,13 +16,13 @@ from minewatch.core.deadline import Deadline
 from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_ids, is_integer
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.plan import PointPlan
-from minewatch.core.power import interlock
+from minewatch.core.power import fans, interlock, permits, votes
 from minewatch.core.power.interlock import Cause, HandValue, Pending
 from minewatch.core.readings import fault, gas, hand_check, points
-from minewatch.core.readings.points import permits
 from minewatch.model.event import Event
 from minewatch.model.image import Command
-from minewatch.model.mine import Role
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Condition, Role
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ _UNFIT = frozenset({Quality.CALIBRATION, Quality.IMPLAUSIBLE})
 """What a GOOD reading may count as that permits nothing: the gas of a bottle, low oxygen."""
 
 VALUE_MAX = 65_535
+VENTILATION = frozenset({Kind.DUCT_WIND, Kind.FAN_RUN})
+"""What stops when the air of a heading does."""
 
 
 def decide(draft: "Draft") -> None:
@@ -70,8 +74,8 @@ def causes_of(draft: "Draft", outputs: Iterable[str]) -> list[Cause]:
 
 def reasons_of(draft: "Draft", cause: Cause) -> list[str]:
     """Return every reason why one cause may not end yet."""
-    reasons: list[str] = []
-    for point_id in cause.points:
+    reasons = permits.missing(draft, cause.outputs)
+    for point_id in () if cause.kind == fans.CAUSE else cause.points:
         plan = draft.plan.points.get(point_id)
         if plan is None:
             continue
@@ -80,6 +84,23 @@ def reasons_of(draft: "Draft", cause: Cause) -> list[str]:
             reasons += _hand_reasons(draft, plan)
     if cause.kind == "upstream":
         reasons += _upstream_reasons(draft, cause.id.partition(":")[2])
+    return reasons + _ventilation_reasons(draft, cause)
+
+
+def _ventilation_reasons(draft: "Draft", cause: Cause) -> list[str]:
+    """After a stop of ventilation: who blows again, and whether the heading has been aired.
+
+    One hand value of the area is asked for anyway; the heads of the heading need none each.
+    """
+    fan_set = fans.behind(draft, cause)
+    zones = {fan_set.row.zone} if fan_set else set()
+    if cause.kind == Condition.OFF:
+        known = [draft.plan.points[each] for each in cause.points if each in draft.plan.points]
+        zones |= {each.zone for each in known if each.point.kind in VENTILATION}
+    reasons = fans.reasons_against(draft, fan_set) if fan_set else []
+    for zone in sorted(zones):
+        for head in draft.plan.methane_of_zone.get(zone, ()):
+            reasons += _point_reasons(draft, draft.plan.points[head])
     return reasons
 
 
@@ -97,7 +118,7 @@ def _point_reasons(draft: "Draft", plan: PointPlan) -> list[str]:
     if live.raw is not Quality.GOOD or live.quality in _UNFIT:
         return [f"not_good:{plan.id}"]
     assert live.value is not None
-    if not permits(plan, live.value) or live.below_ms is None:
+    if not points.permits(plan, live.value) or live.below_ms is None:
         return [f"not_below_restore:{plan.id}"]
     if draft.image.now_ms - live.below_ms < BELOW_MS:
         return [f"not_yet_60_s:{plan.id}"]
@@ -108,7 +129,7 @@ def _hand_reasons(draft: "Draft", plan: PointPlan) -> list[str]:
     value = draft.durable.interlock.hand_values.get(plan.id)
     if value is None or draft.image.now_ms >= value.until.ms:
         return [f"hand_value_missing:{plan.id}"]
-    if not permits(plan, value.value):
+    if not points.permits(plan, value.value):
         return [f"hand_value_high:{plan.id}"]
     return []
 
@@ -269,6 +290,7 @@ def _hand_value(draft: "Draft", given: Given) -> None:
         **hand_check.beside(draft, plan.id),
     )
     gas.rise(draft, plan, arguments["value"])
+    votes.heard(draft, plan, arguments["value"])
     if fault.is_covered(draft, plan.id):
         gas.lower(draft, plan, arguments["value"], at_once=True)
     hand_check.compare(draft, plan, arguments["value"], _checker_of(draft, given.command))

@@ -108,7 +108,7 @@ def _check_open(draft: "Draft", plan: PointPlan) -> None:
     """Lock a place whose head is in calibration or bypassed and that nothing else guards."""
     now_ms = draft.image.now_ms
     live = draft.live[plan.id]
-    if is_guarded(draft, plan.id) or not plan.faults:
+    if is_guarded(draft, plan.id) or not (plan.faults or plan.votes):
         draft.own_live()[plan.id] = live._replace(guarded_ms=now_ms)
     elif now_ms - live.guarded_ms >= plan.point.fault_after_ms and not is_locked(draft, plan):
         lock(draft, plan)
