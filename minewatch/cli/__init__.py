@@ -15,6 +15,7 @@ VERBS: dict[str, str] = {
     "watch": "minewatch.cli.look:watch",
     "ack": "minewatch.cli.act:ack",
     "silence": "minewatch.cli.act:silence",
+    "unshelve": "minewatch.cli.act:unshelve",
     "withdraw": "minewatch.cli.act:withdraw",
     "calibrate": "minewatch.cli.look_acts:calibrate",
     "notice": "minewatch.cli.look_acts:notice",

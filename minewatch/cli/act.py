@@ -1,4 +1,4 @@
-"""`ack`, `silence`, `withdraw`: what a person at this machine may do without a name.
+"""`ack`, `silence`, `unshelve`, `withdraw`: what a person at this machine may do without a name.
 
 Acts from here are recorded as `local:<uid>` and never count as a named person; what needs a name
 or a second one is done from the page. Exit codes: 69 no daemon, 77 refused with its reasons.
@@ -46,6 +46,16 @@ def ack(alarm: tuple[str, ...], everything: bool, state: Path | None, lang: str 
 def silence(state: Path | None, lang: str | None) -> None:
     """Silence the horn for two minutes; nothing else changes. 消音."""
     _act(folder_of(state), texts(lang), "silence", {})
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("source")
+@state_option
+@lang_option
+def unshelve(kind: str, source: str, state: Path | None, lang: str | None) -> None:
+    """Let a shelved alarm sound again, such as `pre_alarm 12301_T1`. 取消搁置."""
+    _act(folder_of(state), texts(lang), "unshelve", {"alarm_kind": kind, "source": source})
 
 
 @click.command()
