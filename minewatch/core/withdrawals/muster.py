@@ -115,8 +115,7 @@ def _badges(draft: "Draft", zones: tuple[str, ...]) -> list[str]:
 def _is_missed(draft: "Draft", badge: str) -> bool:
     """Say whether nobody has heard the badge for too long since the order."""
     standing = draft.durable.withdrawal.standing
-    if standing is None:
-        return False
+    assert standing is not None
     track = draft.volatile.people.tracks[badge]
     since_ms = max(standing.raised_ms, track.latest_ms)
     return draft.image.now_ms - since_ms > limit_ms(draft.mine, track.zone)

@@ -236,18 +236,16 @@ def _cleared(durable: "Durable", event: Event) -> "Durable":
 
 
 def _standing(durable: "Durable", change: Callable[[Withdrawal], Withdrawal]) -> "Durable":
-    """Return the state with the standing withdrawal changed; nothing where none stands."""
+    """Return the state with the standing withdrawal changed: the event is about none but it."""
     part = durable.withdrawal
-    if part.standing is None:
-        return durable
+    assert part.standing is not None
     return _set(durable, replace(part, standing=change(part.standing)))
 
 
 def _ended(durable: "Durable", event: Event) -> "Durable":
     part = durable.withdrawal
     standing = part.standing
-    if standing is None:
-        return durable
+    assert standing is not None
     over = Over(
         id=standing.id,
         zones=standing.zones,
