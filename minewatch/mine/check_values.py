@@ -15,11 +15,11 @@ def check(shaped: Shaped, faults: Faults) -> None:
     for row in shaped.points:
         for name in row.table.companions:
             other = tables.get(name)
-            if other is not None and not _fits(row.table, other, files):
+            if other is not None and not fits(row.table, other, files):
                 faults.add(row.where, "companions", "bad_companion", id=row.table.id, other=name)
 
 
-def _fits(table: PointTable, other: PointTable, files: set[str]) -> bool:
+def fits(table: PointTable, other: PointTable, files: set[str]) -> bool:
     """Say whether a point may be judged beside the other: a value beside a value or the flag."""
     return (
         other.id != table.id
