@@ -6,7 +6,7 @@ Built once from the mine; it knows no bytes and no silence, only jobs and when t
 from collections.abc import Collection, Sequence
 
 from minewatch.model.image import Notice
-from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point
+from minewatch.model.mine import Bus, Device, Mine, Mode, Output, Point
 from minewatch.model.wiring import CONTROL_ONLY
 from minewatch_drivers.device_files import device_file
 from minewatch_drivers.device_files.device_model import DeviceModel
