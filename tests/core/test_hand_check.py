@@ -228,3 +228,14 @@ def test_a_release_still_wants_a_fresh_one(checked) -> None:
     rig.run(905)
     refused = rig.command("release", "S1", outputs=["cut_Z0"])
     assert "hand_value_missing:Z0_H0" in refused.data["reasons"]
+
+
+def test_a_check_of_a_point_that_is_gone_expires_as_well(checked) -> None:
+    """Another configuration without the head leaves nothing behind and breaks nothing."""
+    _check(checked, 30)
+    less = [each for each in checked.mine.points if each.id != "Z0_H0"]
+    checked.mine = replace(checked.mine, points=tuple(less), interlocks=())
+    del checked.world["Z0_H0"]
+    checked.run(605)
+    assert [e.data["point"] for e in checked.of("hand_check_expired")] == ["Z0_H0"]
+    assert not view(checked.mine, checked.state, checked.now_ms)["hand_checks"]

@@ -280,3 +280,15 @@ def test_an_older_good_value_ends_nothing(low) -> None:
         rig.mine, rig.state, replace(rig.image, now_ms=rig.now_ms + 100, samples=(late,))
     )
     assert "low_oxygen_ended" not in [each.kind for each in decided.events]
+
+
+@pytest.mark.parametrize("trouble", [Quality.COMM_FAULT, Quality.IMPLAUSIBLE])
+def test_an_unfit_head_that_is_lost_as_well_is_one_fault(low, trouble: Quality) -> None:
+    """A head that says itself that it is wrong locks by its own fault, once, at the same time."""
+    rig = low(LOW - 1, laser=("Z0_H1",))
+    rig.world["Z0_H0"] = trouble
+    rig.run(9)
+    assert rig.causes == []
+    rig.run(2.5)
+    assert rig.causes == ["fault:Z0_H0"]
+    assert len(rig.of("cause_latched")) == 1

@@ -280,6 +280,17 @@ def test_what_is_no_longer_watched_is_let_go(face, mine_of) -> None:
     assert made.quality == "GOOD"
 
 
+def test_a_suspicion_of_what_is_no_longer_watched_is_let_go(face, mine_of) -> None:
+    """Nobody can look at a suspicion that nothing could end."""
+    made = face(after_ms=0)
+    made.run(700)
+    assert made.rig.of("value_suspected")
+    made.rig.mine = _mine(mine_of, ())
+    made.scan()
+    assert len(made.rig.of("suspicion_ended")) == 1
+    assert not view(made.rig.mine, made.rig.state, made.rig.now_ms)["suspects"]
+
+
 def test_a_frozen_head_may_not_vanish(face, mine_of) -> None:
     """A configuration without the point is refused while it is FROZEN."""
     made = face()
