@@ -83,6 +83,7 @@ def _report(loaded: Loaded, budgets: tuple[LineBudget, ...]) -> dict[str, Any]:
         ],
         "config": None if mine is None else mine_hash(mine),
         "profile": None if mine is None else mine.profile,
+        "signed_off_by": None if mine is None else mine.signed_off_by,
         "limits": [] if mine is None else [_limits_row(point) for point in mine.points],
         "lines": [] if mine is None else lines_report(mine, budgets),
         "late_proofs": []
@@ -162,7 +163,9 @@ class _Page:
         }
         self._console.print(Text(self._both("check.counts", **counts)))
         self._console.print(Text(self._both("check.hash", hash=mine_hash(mine)[:16])))
-        self._console.print(Text(self._both("check.profile", profile=mine.profile[:23])))
+        signed = mine.signed_off_by or "—"
+        profile = self._both("check.profile", profile=mine.profile[:23], signed=signed)
+        self._console.print(Text(profile))
 
     def _headcount(self, mine: Mine) -> None:
         table = self._table(self._both("check.headcount_title"), "zone", "limit", "citation")
