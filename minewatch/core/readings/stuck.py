@@ -11,14 +11,13 @@ on zero beside moving companions, and a passage that repeats value by value (a b
 back), is an event that asks for a look: statistics accuse wrongly, so they lower and cut nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.readings import points, repetition
 from minewatch.model.event import Event
-from minewatch.model.image import Reading
 from minewatch.model.quality import Quality
 
 if TYPE_CHECKING:
@@ -85,26 +84,25 @@ def observe(draft: "Draft") -> None:
     if draft.durable.stuck.frozen or draft.durable.stuck.suspects:
         _drop_unwatched(draft)
     watched = draft.plan.watched
-    if not watched:
+    samples = [each for each in draft.image.samples if each.device in watched] if watched else ()
+    if not samples:
         return
-    for sample in draft.image.samples:
-        names = watched.get(sample.device)
-        if names is not None:
-            readings = [each for each in sample.readings if each.point in names]
-            _take(draft, readings, min(sample.sampled_ms, draft.image.now_ms))
-
-
-def _take(draft: "Draft", readings: Sequence[Reading], at_ms: int) -> None:
-    """Take the readings of one device's watched heads; one that is not GOOD begins anew."""
     tracks = dict(draft.volatile.stuck.tracks)
     passages = dict(draft.volatile.stuck.passages)
-    for point_id, value, quality in readings:
-        plan = draft.plan.points[point_id]
-        if quality == Quality.GOOD and value is not None:
-            tracks[point_id] = _look(draft, plan, tracks.get(point_id), value, at_ms)
-            passages[point_id] = _listen(draft, plan, passages.get(point_id, ()), value)
-        else:
-            tracks.pop(point_id, None)
+    for device, sampled_ms, readings in samples:
+        names, at_ms = watched[device], min(sampled_ms, draft.image.now_ms)
+        for point_id, value, quality in readings:
+            if point_id not in names:
+                continue
+            track = tracks.get(point_id)
+            if quality != Quality.GOOD or value is None:
+                tracks.pop(point_id, None)
+            elif track is not None and track.value == value:
+                tracks[point_id] = _still(draft, draft.plan.points[point_id], track, at_ms)
+            else:
+                plan, before = draft.plan.points[point_id], passages.get(point_id, ())
+                tracks[point_id] = _moved(draft, plan, track, value, at_ms)
+                passages[point_id] = _listen(draft, plan, before, value)
     draft.update_volatile(stuck=StuckVolatile(tracks, passages))
 
 
@@ -124,26 +122,25 @@ def _is_watched(draft: "Draft", point_id: str) -> bool:
     return plan is not None and bool(plan.companions)
 
 
-def _look(draft: "Draft", plan: "PointPlan", track: Track | None, value: int, at_ms: int) -> Track:
-    """Return the track of a head after one more reading."""
+def _moved(draft: "Draft", plan: "PointPlan", track: Track | None, value: int, at_ms: int) -> Track:
+    """Begin the track of a head that shows another value; its first slot counts for nothing."""
     frozen = draft.durable.stuck.frozen.get(plan.id)
     if frozen is not None and frozen.value != value:
         draft.emit("frozen_ended", point=plan.id, reason="moved", value=value)
-    if track is None or track.value != value:
-        if track is not None:
-            _unsuspect(draft, plan.id, CONSTANT, ZERO)
-        return _slot(draft, plan, Track(value, at_ms, at_ms, (), (), True, 0), at_ms)
-    track = _followed(draft, plan, track)
+    if track is not None:
+        _unsuspect(draft, plan.id, CONSTANT, ZERO)
+    return Track(value, at_ms, at_ms, (), (), False, 0)
+
+
+def _still(draft: "Draft", plan: "PointPlan", track: Track, at_ms: int) -> Track:
+    """Return the track of a head that shows the same value once more."""
+    if track.whole:
+        track = _followed(draft, plan, track)
     if at_ms - track.slot_ms < SLOT_MS:
         return track
     if track.whole and all(track.moved):
         track = track._replace(moving_ms=track.moving_ms + SLOT_MS)
     _judge(draft, plan, track, at_ms)
-    return _slot(draft, plan, track, at_ms)
-
-
-def _slot(draft: "Draft", plan: "PointPlan", track: Track, at_ms: int) -> Track:
-    """Begin a slot: what companions read now is what they must leave, a flag must stay on."""
     marks = tuple(draft.live[each].value for each, _ in plan.companions)
     moved = tuple(is_flag for _, is_flag in plan.companions)
     begun = track._replace(slot_ms=at_ms, marks=marks, moved=moved, whole=True)
@@ -151,15 +148,19 @@ def _slot(draft: "Draft", plan: "PointPlan", track: Track, at_ms: int) -> Track:
 
 
 def _followed(draft: "Draft", plan: "PointPlan", track: Track) -> Track:
-    """Return the track after a look at the companions."""
-    moved, whole = [], track.whole
+    """Return the track after a look at the companions.
+
+    A measured one must leave the value that it had at the begin of the slot, a flag must stay on.
+    """
+    moved = []
     for (companion, is_flag), mark, has in zip(
         plan.companions, track.marks, track.moved, strict=True
     ):
         live = draft.live[companion]
-        whole = whole and live.quality is Quality.GOOD
+        if live.quality is not Quality.GOOD:
+            return track._replace(whole=False)
         moved.append(has and live.value == 1 if is_flag else has or live.value != mark)
-    return track._replace(moved=tuple(moved), whole=whole)
+    return track._replace(moved=tuple(moved))
 
 
 def _judge(draft: "Draft", plan: "PointPlan", track: Track, at_ms: int) -> None:
@@ -191,7 +192,11 @@ def _freeze(draft: "Draft", plan: "PointPlan", track: Track) -> None:
 def _listen(
     draft: "Draft", plan: "PointPlan", passage: tuple[int, ...], value: int
 ) -> tuple[int, ...]:
-    """Return the passage with one more value; look at it once it is full, and keep its half."""
+    """Return the values that a head has taken one after the other, with one more.
+
+    How long it stood on each is left out: it depends on our own pace. Once the passage is full it
+    is looked at, and its newer half kept.
+    """
     half = draft.mine.values.replay_values_max
     passage = (*passage, value)
     if len(passage) < 2 * half:
