@@ -13,6 +13,8 @@ from minewatch.mine import (
     check_certified,
     check_duty,
     check_ids,
+    check_interlocks,
+    check_local_fans,
     check_rules,
     check_safety,
     check_serial,
@@ -56,4 +58,6 @@ def load(path: Path | str) -> Loaded:
     check_duty.check(shaped, faults)
     check_rules.check(shaped, rules, faults)
     check_safety.check(shaped, builder.points, rules, faults)
+    check_interlocks.check(shaped, builder.points, rules, faults)
+    check_local_fans.check(shaped, builder.points, faults)
     return Loaded(None if faults.refuse else mine, faults.sorted())

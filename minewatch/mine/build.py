@@ -2,7 +2,7 @@
 
 from minewatch_drivers.pace.scan_class import class_ms
 
-from minewatch.mine import build_duty, schema
+from minewatch.mine import build_duty, schema, schemes
 from minewatch.mine.certified import Certified
 from minewatch.mine.fault import Faults
 from minewatch.mine.heads import Heads
@@ -43,6 +43,7 @@ class Builder:
         if shaped.mine is None:
             return None
         table = shaped.mine.table
+        by_id = {each.id: each for each in self.points}
         limit, citation = self._mine_limit(shaped.mine)
         return model.Mine(
             code=table.code,
@@ -61,7 +62,10 @@ class Builder:
             devices=tuple(model.Device(**row.table.model_dump()) for row in shaped.devices),
             points=self.points,
             outputs=tuple(_output(row.table) for row in shaped.outputs),
-            interlocks=tuple(_interlock(row.table) for row in shaped.interlocks),
+            interlocks=tuple(
+                schemes.interlock(row.table, shaped, by_id) for row in shaped.interlocks
+            ),
+            local_fans=tuple(schemes.local_fan(row.table, by_id) for row in shaped.local_fans),
             readers=tuple(_reader(row.table) for row in shaped.readers),
             people=tuple(model.Person(**row.table.model_dump()) for row in shaped.people),
             staff=tuple(model.Staff(**row.table.model_dump()) for row in shaped.staff),
@@ -76,8 +80,8 @@ class Builder:
             console=_console(shaped),
             **build_duty.parts(shaped),
             acts=load_acts(),
-            emergencies=load_emergencies(),
             values=load_values(),
+            emergencies=load_emergencies(),
         )
 
     def _point(self, row: Row[schema.PointTable]) -> model.Point:
@@ -182,17 +186,6 @@ def _output(table: schema.OutputTable) -> model.Output:
         cuts=tuple(model.Load(each.kind, each.name) for each in table.cuts),
         upstream=table.upstream,
         covers=tuple(table.covers),
-    )
-
-
-def _interlock(table: schema.InterlockTable) -> model.Interlock:
-    """Add to each cause the fault of its point: a lost head cuts like a high one (故障闭锁)."""
-    causes: list[model.Cause] = []
-    for each in table.causes:
-        causes.append(model.Cause(each.point, each.condition))
-        causes.append(model.Cause(each.point, model.Condition.FAULT))
-    return model.Interlock(
-        table.id, table.name, tuple(dict.fromkeys(causes)), tuple(dict.fromkeys(table.outputs))
     )
 
 

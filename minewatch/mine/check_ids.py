@@ -35,6 +35,7 @@ def _unique(shaped: Shaped) -> Iterator[tuple[str, list[Row[Table]], str]]:
         "point": [*shaped.points],
         "output": [*shaped.outputs],
         "interlock": [*shaped.interlocks],
+        "local_fan": [*shaped.local_fans],
         "reader": [*shaped.readers],
         "mqtt": [*shaped.mqtt],
     }
@@ -95,6 +96,11 @@ _POINTERS: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"zone": "zone", "device": "device", "proof": "point", "upstream": "output"},
     ),
     ("reader", "readers", {"zone": "zone", "device": "device", "outer": "zone"}),
+    (
+        "local_fan",
+        "local_fans",
+        {"zone": "zone", "main": "point", "standby": "point", "start": "output"},
+    ),
 )
 """Keys that hold one name: table, its rows in `Shaped`, and the table that each key points to."""
 
@@ -108,11 +114,17 @@ def _lists(shaped: Shaped) -> Iterator[Reference]:
             yield "output", output.where, f"cuts.{index}.kind", "load", load.kind
     for point in shaped.points:
         yield from _each("point", point.where, "companions", "point", point.table.companions)
+    for fan in shaped.local_fans:
+        yield from _each("local_fan", fan.where, "duct", "point", fan.table.duct)
+        yield from _each("local_fan", fan.where, "near", "point", fan.table.near)
     for duty in shaped.duties:
         yield from _each("duty", duty.where, "staff", "staff", duty.table.staff)
     for interlock in shaped.interlocks:
         outputs = interlock.table.outputs
         yield from _each("interlock", interlock.where, "outputs", "output", outputs)
+        yield from _each("interlock", interlock.where, "zones", "zone", interlock.table.zones)
+        named = interlock.table.permissives
+        yield from _each("interlock", interlock.where, "permissives", "point", named)
         for index, cause in enumerate(interlock.table.causes):
             yield "interlock", interlock.where, f"causes.{index}.point", "point", cause.point
 

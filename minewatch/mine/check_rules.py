@@ -84,7 +84,12 @@ def _bounded(shaped: Shaped) -> dict[str, list[Row[schema.Table]]]:
         "watch": shaped.watch,
     }
     rows = {name: [row] for name, row in singles.items() if row is not None}
-    return {**rows, "point": [*shaped.points], "output": [*shaped.outputs]}
+    return {
+        **rows,
+        "point": [*shaped.points],
+        "output": [*shaped.outputs],
+        "local_fan": [*shaped.local_fans],
+    }
 
 
 def _bounds(

@@ -5,13 +5,13 @@ Looks at the built mine for resolved limits and at the rows for where things sta
 
 from collections.abc import Iterator
 
-from minewatch.mine import schema
+from minewatch.mine import schema, schemes
 from minewatch.mine.check_rules import AREAS
 from minewatch.mine.fault import Faults
 from minewatch.mine.rules import LoadRule, Rules
 from minewatch.mine.shape import Row, Shaped
 from minewatch.model.kind import UNITS, Kind
-from minewatch.model.mine import Condition, Mode, OutputRole, Point, ZoneKind
+from minewatch.model.mine import Cause, Condition, Mode, OutputRole, Point, ZoneKind
 
 PROOF_KIND: dict[OutputRole, Kind] = {
     OutputRole.POWER_CUT: Kind.FEED_STATE,
@@ -51,13 +51,14 @@ class _Safety:
         self._outputs = {row.table.id: row.table for row in shaped.outputs}
         self._demands = list(self._causes())
 
-    def _causes(self) -> Iterator[tuple[schema.CauseTable, str]]:
+    def _causes(self) -> Iterator[tuple[Cause, str]]:
         """Yield each cause with each power cut that it demands."""
         for row in self._shaped.interlocks:
+            causes = schemes.causes_of(row.table, self._shaped, self._points)
             for output in row.table.outputs:
                 table = self._outputs.get(output)
                 if table is not None and table.role is OutputRole.POWER_CUT:
-                    for cause in row.table.causes:
+                    for cause in causes:
                         yield cause, output
 
     # ------------------------------------------------------------ outputs

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from minewatch.model.kind import Kind
-from minewatch.model.mine import Condition, Mode, OutputRole, Role, Rung, ZoneKind
+from minewatch.model.mine import Condition, Mode, OutputRole, Role, Rung, Scheme, ZoneKind
 
 
 def _decimal(value: Any) -> Decimal:
@@ -49,6 +49,7 @@ RungWord = Annotated[Rung, Field(strict=False)]
 OutputWord = Annotated[OutputRole, Field(strict=False)]
 ConditionWord = Annotated[Condition, Field(strict=False)]
 ModeWord = Annotated[Mode, Field(strict=False)]
+SchemeWord = Annotated[Scheme, Field(strict=False)]
 
 
 class Table(BaseModel):
@@ -203,8 +204,26 @@ class InterlockTable(Table):
 
     id: Id
     name: Name
-    causes: Annotated[list[CauseTable], Field(min_length=1, max_length=256)]
+    scheme: SchemeWord = Scheme.MATRIX
+    zones: Annotated[list[Id], Field(max_length=64)] = []
+    causes: Annotated[list[CauseTable], Field(max_length=256)] = []
     outputs: Annotated[list[Id], Field(min_length=1, max_length=64)]
+    votes_needed: Annotated[int, Field(ge=1, le=2)] | None = None
+    votes_spread: Printed | None = None
+    permissives: Annotated[list[Id], Field(max_length=64)] = []
+
+
+class LocalFanTable(Table):
+    """The local fans of a heading."""
+
+    id: Id
+    zone: Id
+    main: Id
+    standby: Id | None = None
+    duct: Annotated[list[Id], Field(max_length=8)] = []
+    near: Annotated[list[Id], Field(max_length=8)] = []
+    start: Id | None = None
+    changeover_s: Annotated[int, Field(ge=0, le=60)] = 10
 
 
 class ReaderTable(Table):
@@ -288,6 +307,7 @@ MANY: dict[str, type[Table]] = {
     "point": PointTable,
     "output": OutputTable,
     "interlock": InterlockTable,
+    "local_fan": LocalFanTable,
     "reader": ReaderTable,
     "person": PersonTable,
     "staff": StaffTable,
@@ -303,6 +323,7 @@ ROWS_MAX: dict[str, int] = {
     "point": 25_000,
     "output": 500,
     "interlock": 500,
+    "local_fan": 200,
     "reader": 500,
     "person": 20_000,
     "staff": 500,
@@ -334,6 +355,7 @@ class FileTable(Table):
     point: list[PointTable] = []
     output: list[OutputTable] = []
     interlock: list[InterlockTable] = []
+    local_fan: list[LocalFanTable] = []
     reader: list[ReaderTable] = []
     person: list[PersonTable] = []
     staff: list[StaffTable] = []

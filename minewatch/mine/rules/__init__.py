@@ -19,7 +19,7 @@ from minewatch.model.kind import Kind
 from minewatch.model.mine import ZoneKind
 
 FILES = (
-    "acts.toml", "bounds.toml", "comparisons.toml", "gas_places.toml", "grades.toml",
+    "acts.toml", "bounds.toml", "comparisons.toml", "fans.toml", "gas_places.toml", "grades.toml",
     "headcount.toml", "loads.toml", "withdrawals.toml",
 )  # fmt: skip
 
