@@ -1,14 +1,11 @@
 """The rules of a gas place as a mine engineer would write them down, knowing nothing of the core.
 
-It watches what is read, written and recorded, and says of every step what must be cut, what may
-not be, what people may be given back, and who is ordered out. Where a rule leaves a scan's freedom
-(a lost line is taken as one), `must` and `may` differ by `SLACK_MS`; elsewhere they are equal.
+It says of every step what must be cut, what people may be given back and who is ordered out. Where
+a rule leaves a scan's freedom (a lost line is taken as one), `must` and `may` lie `SLACK_MS` apart.
 """
 
-TRIP = WITHDRAW = 150
-RESTORE, CLEAR, BOTH = 100, 80, 300
-SEC, MIN = 1_000, 60_000
-FAULT_MS, STALE_MS, LOW_MS, GAP_MS, SLACK_MS = 10 * SEC, 3 * SEC, MIN, 2 * SEC, 3 * SEC
+TRIP, WITHDRAW, RESTORE, CLEAR, BOTH = 150, 150, 100, 80, 300
+FAULT_MS, STALE_MS, GAP_MS, SLACK_MS, MIN = 10_000, 3_000, 2_000, 3_000, 60_000
 HAND_MS, HOLD_MS, COVER_MS, READING_MS = 15 * MIN, 480 * MIN, 480 * MIN, 30 * MIN
 CALIBRATION_MS, EXTENSION_MS = 15 * MIN, 10 * MIN
 
@@ -39,15 +36,15 @@ class Reference:
 
     def see(self, now, durable, ledger_fault, readings):
         """Take one cycle's image: the time, what is on disk, and (point, value, quality)."""
-        fresh = self.now is None or now - self.now > GAP_MS
-        self.now, self.durable, self.ledger_fault = now, durable, ledger_fault
-        if fresh:
+        before, self.now = self.now, now
+        self.durable, self.ledger_fault = durable, ledger_fault
+        if before is None or now - before > GAP_MS:
             self.said, self.low = {}, {}
             self.guard = dict.fromkeys([*self.heads, *self.winds], now)
         self.tripped, self.ended = set(), set()
         self._let_acts_run_out()
         moved = {point for point, value, quality in readings if self._read(point, value, quality)}
-        both = {h for h in self.heads if self.is_over(h) or self.counts(h, least=BOTH)}
+        both = {h for h in self.heads if h in self.paper.over or self.counts(h, least=BOTH)}
         if moved & both and len(both) > 1:
             self.order_out({"mine"})
         for point in self.guard:
@@ -57,13 +54,12 @@ class Reference:
                 self.guard[point] = now
 
     def _let_acts_run_out(self):
-        paper = self.paper
-        for table in (paper.calibrations, paper.bypasses):
+        for table in (self.paper.calibrations, self.paper.bypasses):
             for head in [h for h, act in table.items() if self.now >= act[1]]:
                 del table[head]
                 self.guard[head] = self.now
-        for head in [h for h, act in paper.covers.items() if self.now >= min(act[1:])]:
-            del paper.covers[head]
+        for head in [h for h, act in self.paper.covers.items() if self.now >= min(act[1:])]:
+            del self.paper.covers[head]
             self.ended.add(head)
 
     def _read(self, point, value, quality):
@@ -71,8 +67,7 @@ class Reference:
         if point not in self.guard or self.is_open(point):
             return False
         over, good = quality == "OVER_RANGE", quality == "GOOD"
-        if good:
-            self.guard[point] = self.now
+        self.guard[point] = self.now if good else self.guard[point]
         if good and (value < RESTORE if point in self.heads else value == 1):
             self.low.setdefault(point, self.now)
         else:
@@ -104,33 +99,26 @@ class Reference:
 
     def order_out(self, zones):
         """Order people out; what is demanded meanwhile voids an all-clear that has not acted."""
-        everybody = frozenset({"mine"})
-        self.paper.zones = frozenset(self.paper.zones | zones)
-        self.paper.zones = everybody if "mine" in self.paper.zones else self.paper.zones
-        self.paper.all_clear = None
+        zones = frozenset(self.paper.zones | zones)
+        self.paper.zones, self.paper.all_clear = zones & {"mine"} or zones, None
 
     def on_disk(self, index):
         """Only what is on disk, and a disk that is well, lowers protection."""
         return index < self.durable and not self.ledger_fault
 
-    def is_over(self, head):
-        """The head was beyond its range and is not believed until it is released."""
-        return head in self.paper.over
-
     def is_open(self, head):
         """A calibration or bypass is in force; it never hides a head beyond its range."""
-        acts = (self.paper.calibrations.get(head), self.paper.bypasses.get(head))
-        in_force = any(act is not None and self.on_disk(act[0]) for act in acts)
-        return in_force and not self.is_over(head)
+        acts = [table.get(head) for table in (self.paper.calibrations, self.paper.bypasses)]
+        return head not in self.paper.over and any(act and self.on_disk(act[0]) for act in acts)
 
     def is_good(self, point):
         """The point has spoken lately, and well."""
-        _, quality, at = self.said.get(point, (None, "STALE", 0))
+        _, quality, at = self.said.get(point, (0, "STALE", 0))
         return quality == "GOOD" and self.now - at <= STALE_MS
 
     def counts(self, head, least=0):
         """The head may speak for its zone, and reads at least so much."""
-        fit = self.is_good(head) and not self.is_open(head) and not self.is_over(head)
+        fit = self.is_good(head) and not self.is_open(head) and head not in self.paper.over
         return fit and self.said[head][0] >= least
 
     def is_covered(self, head):
@@ -139,16 +127,15 @@ class Reference:
 
     def is_guarded(self, point):
         """Another head of the zone, or a checker, watches in its stead."""
-        zone = self.heads.get(point)
-        others = [h for h, z in self.heads.items() if z == zone and h != point]
-        return self.is_covered(point) or any(self.counts(h) for h in others)
+        others = [h for h in self.of_zone(self.heads.get(point)) if h != point]
+        return self.is_covered(point) or any(map(self.counts, others))
 
-    def is_lost(self, point, slack=0):
+    def is_lost(self, point, slack):
         """The place has been without any watch for its fault time."""
         if self.is_covered(point) or (self.is_good(point) and not self.is_open(point)):
             return False
-        acted = point in self.paper.covers or self.is_open(point) or slack < 0
-        return self.now - self.guard[point] >= FAULT_MS + (slack if acted else 0)
+        is_exact = slack > 0 and point not in self.paper.covers and not self.is_open(point)
+        return self.now - self.guard[point] >= FAULT_MS + (0 if is_exact else slack)
 
     def must_cut(self):
         """Zones that have to be without power now."""
@@ -168,41 +155,45 @@ class Reference:
         causes = {c: v for c, v in self.paper.causes.items() if not outputs.isdisjoint(v[1])}
         latched = {output for _, held in causes.values() for output in held}
         places = {place for points, _ in causes.values() for place in points}
-        zones = {output.removeprefix("cut_") for output in outputs}
+        zones = {output.removeprefix("cut_") for output in outputs} & set(self.heads.values())
         return (
             not self.ledger_fault
             and latched == outputs
-            and all(self.permits(place) for place in places)
-            and all(self.is_measured(z) for z in zones & set(self.heads.values()))
-            and all(self.feed_is_off(c) for c in causes if c.startswith("upstream:"))
+            and all(map(self.permits, places))
+            and all(any(map(self.measured_low, self.of_zone(zone))) for zone in zones)
+            and all(map(self.follows, causes))
         )
-
-    def is_measured(self, zone):
-        """A gas checker has measured little in the zone within 15 min."""
-        return any(self.measured_low(h) for h, z in self.heads.items() if z == zone)
 
     def measured_low(self, head):
         """The hand value of the place is below restore and at most 15 min old."""
         value, when = self.paper.hand.get(head, (TRIP, 0))
         return value < RESTORE and self.now - when < HAND_MS
 
-    def feed_is_off(self, cause):
-        """The switch above may close: the one below it is free, or its feed is proved off."""
-        below = cause.partition(":")[2]
-        feed = below.replace("cut_", "FEED_")
-        return below not in self.held() or (self.is_good(feed) and self.said[feed][0] == 0)
+    def follows(self, cause):
+        """The switch below is free or proved off; after a stop of wind, every head is fit again."""
+        kind, _, about = cause.partition(":")
+        if kind == "upstream" and about in self.held():
+            feed = about.replace("cut_", "FEED_")
+            return self.is_good(feed) and self.said[feed][0] == 0
+        return kind != "off" or all(map(self.is_fit, self.of_zone(self.winds[about])))
+
+    def of_zone(self, zone):
+        """The heads of a zone."""
+        return [head for head, where in self.heads.items() if where == zone]
 
     def permits(self, place):
         """Whether one place of a cause lets power come back."""
-        low = place in self.low and self.now - self.low[place] >= LOW_MS
-        if place not in self.heads:
-            return low
+        return self.is_fit(place) and (place in self.winds or self.measured_low(place))
+
+    def is_fit(self, place):
+        """The point is good and low for 60 s, or another watches in its stead."""
         alive = self.is_good(place) or self.said.get(place, (0, ""))[1] == "OVER_RANGE"
         if self.is_covered(place) and not alive:
-            return self.measured_low(place)
+            return True
         if place in self.paper.bypasses and self.on_disk(self.paper.bypasses[place][0]):
-            return self.measured_low(place) and self.is_guarded(place)
-        return self.measured_low(place) and not self.is_open(place) and low
+            return self.is_guarded(place)
+        low = place in self.low and self.now - self.low[place] >= MIN
+        return low and not self.is_open(place)
 
     def held(self):
         """The outputs that are cut, and must stay so."""

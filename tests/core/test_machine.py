@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -47,7 +47,7 @@ VALUES = st.sampled_from([0, 20, 79, 80, 99, 100, 101, 149, 150, 151, 299, 300, 
 BAD = st.sampled_from([q for q in Quality if q not in {Quality.GOOD, Quality.STALE}])
 NAMES = st.sampled_from([f"S{n}" for n in range(1, 10)])
 LEADERS = ("S3", "S4")
-JSON_EVERY = 8
+JSON_EVERY = 16
 """Each so many steps the state goes through JSON as well."""
 
 
@@ -73,8 +73,9 @@ class Witness:
         for n, event in enumerate(decided.events):
             self._heed(event, before.durable.index + n)
         self._compare(decided)
-        self.written.append((decided.state.durable.index, deepcopy(model.paper)))
-        del self.written[:-400]
+        if decided.events:
+            self.written.append((decided.state.durable.index, deepcopy(model.paper)))
+            del self.written[:-400]
         if decided.outputs is not None:
             self._ask(decided.state, image)
         if self.steps % JSON_EVERY == 0:
@@ -257,6 +258,7 @@ class CoreMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """Bring the mine into service."""
         self.rig, self.witness = _watched(self.tools)
+        self.folded: tuple[Any, int] = (None, 0)
 
     def teardown(self) -> None:
         """Count what was checked."""
@@ -315,6 +317,7 @@ class CoreMachine(RuleBasedStateMachine):
         last = max(last, self.witness.written[0][0])
         kept = max(at for at, _ in self.witness.written if at <= last)
         rig.events = rig.events[:kept]
+        self.folded = (None, 0)
         self.witness.crash(kept)
         rig.restart(durable=recover(rig.events), down_ms=down_ms)
         if down_ms < 600_000:
@@ -401,7 +404,11 @@ class CoreMachine(RuleBasedStateMachine):
     def the_fold_of_the_ledger_is_what_survives(self) -> None:
         """I3, I4, I22: recover(events) == durable, after every rule."""
         if hasattr(self, "rig"):
-            assert recover(self.rig.events) == self.rig.state.durable
+            events = self.rig.events
+            before, at = self.folded
+            durable = recover(events[at:], before)
+            assert durable == self.rig.state.durable
+            self.folded = (durable, len(events))
 
 
 def _through_json(durable: Any) -> Any:
@@ -417,6 +424,8 @@ def _run(core_tools: Any, examples: int, rules: int) -> int:
         stateful_step_count=rules,
         deadline=None,
         database=None,
+        phases=[Phase.generate],
+        print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
     case().runTest()
@@ -424,15 +433,19 @@ def _run(core_tools: Any, examples: int, rules: int) -> int:
 
 
 def test_the_core_against_the_model(core_tools: Any) -> None:
-    """A short campaign: every promise of the module's first lines, on random days."""
-    assert _run(core_tools, examples=60, rules=30) > 10_000
+    """20 000 steps: every promise of the module's first lines, on random days."""
+    steps = 0
+    while steps < 20_000:
+        steps += _run(core_tools, examples=50, rules=30)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 def test_the_core_against_the_model_for_long(core_tools: Any) -> None:
-    """The same for a night: a million steps and more."""
-    assert _run(core_tools, examples=2500, rules=60) > 1_000_000
+    """The same for a night: a million steps."""
+    steps = 0
+    while steps < 1_000_000:
+        steps += _run(core_tools, examples=500, rules=60)
 
 
 PLANTED: Iterable[tuple[str, Any]] = [
