@@ -44,6 +44,16 @@ class Board:
         self._notices: list[Notice] = []
         self.urgent = False
 
+    @property
+    def commands_waiting(self) -> int:
+        """Return how many commands wait for the next freeze."""
+        return len(self._commands)
+
+    @property
+    def notices_waiting(self) -> int:
+        """Return how many notices wait for the next freeze."""
+        return len(self._notices)
+
     def collect(self) -> None:
         """Drain every line; sets `urgent` when a reading at or beyond a limit is among it."""
         for line in self._lines:

@@ -27,6 +27,11 @@ class RelayWatchdog:
             if address is not None
         }
 
+    @property
+    def armed_us(self) -> int | None:
+        """Return when the module was fed last; None before the first time and after it expired."""
+        return self._fed_us
+
     def heard(self, now_us: int) -> None:
         """Take note of a valid request; it feeds a module that has no feed register."""
         if self._watchdog.feed is None:
@@ -53,6 +58,11 @@ class RelayWatchdog:
             act = self._at_loss(position, channel)
             if act is not AtLoss.KEEP:
                 yield channel, act is AtLoss.CLOSE
+
+    def rebase(self, gone_us: int) -> None:
+        """Follow a clock of the wire that began anew `gone_us` earlier; the module knows none."""
+        if self._fed_us is not None:
+            self._fed_us -= gone_us
 
     def _feed(self, now_us: int) -> None:
         self._fed_us = now_us

@@ -50,6 +50,13 @@ class VirtualClock:
             raise ValueError(f"time runs backwards: {now_us} after {self._now_us}")
         self._now_us = now_us
 
+    def begin_anew(self, gone_us: int) -> None:
+        """Let monotonic time start again, as at a reboot; wall time goes on."""
+        wall_ms = self.wall().ms
+        self._now_us -= gone_us
+        self._drift_from_us = self._now_us
+        self._offset_ms = wall_ms - self._now_us // 1000
+
     def step_wall(self, by_ms: int) -> None:
         """Set the wall clock by `by_ms` while monotonic time goes on."""
         self._offset_ms += by_ms
@@ -113,6 +120,15 @@ class VirtualStore:
         disk = ("disk",) if self.failing else ()
         queue = ("queue",) if len(self._queue) >= self.habits.queue_max else ()
         return disk + queue
+
+    @property
+    def images_waiting(self) -> int:
+        """Return how many images wait for the disk."""
+        return sum(1 for each in self._queue if each.image)
+
+    def events_waiting(self) -> list[tuple[Event, ...]]:
+        """Return the events of each cycle that waits for the disk, in order."""
+        return [each.events for each in self._queue if each.events]
 
     def pump(self, now_ms: int) -> None:
         """Make durable what is due by `now_ms`."""

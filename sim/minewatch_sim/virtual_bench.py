@@ -57,6 +57,7 @@ class VirtualWire:
         self._framing = bus.framing()
         self._connection = 0
         self._connected = False
+        self._buried = False
         self._wake_us = -1
         self._busy_until_us = 0
         self._last_byte_us = 0
@@ -68,6 +69,8 @@ class VirtualWire:
 
     def open(self) -> None:
         """Connect, or try again later where the gateway refuses."""
+        if self._buried:
+            return
         now_us = self._bench.clock.now_us()
         if self._bus.closed():
             self.line.lost(now_us, "refused")
@@ -83,6 +86,11 @@ class VirtualWire:
         """Drop the connection; what is under way is lost."""
         self._connected = False
         self._connection += 1
+
+    def bury(self) -> None:
+        """Drop the connection for good: the process that owned the line is dead."""
+        self.close()
+        self._buried = True
 
     def follow(self) -> None:
         """Lose the connection where the gateway has closed it or the adapter has moved."""
@@ -104,6 +112,8 @@ class VirtualWire:
 
     def poll(self) -> None:
         """Let the line do what is due and remember when it wants to be polled again."""
+        if self._buried:
+            return
         now_us = self._bench.clock.now_us()
         turn = self.line.poll(now_us)
         if turn.send is not None:
@@ -167,7 +177,7 @@ class VirtualBench:
     ) -> None:
         self.mine = mine
         self.clock = VirtualClock()
-        self.plant = Plant(mine, seed, scenario)
+        self.plant = self.make_plant(mine, seed, scenario)
         self.plant.clock_us = self.clock.now_us
         self.store = VirtualStore(random.Random(f"{seed}/store"), store or StoreHabits())
         buses = [each for each in mine.buses if not each.certified]
@@ -186,11 +196,15 @@ class VirtualBench:
         self.restart()
         self.at(self.clock.now_us() + TICK_US, self._tick)
 
+    def make_plant(self, mine: Mine, seed: int, scenario: Scenario) -> Plant:
+        """Return the plant that this bench stands on."""
+        return Plant(mine, seed, scenario)
+
     def restart(self) -> None:
         """Build every line anew and connect it, as a new process does; the plant goes on."""
         self._guard = None
         for wire in self.wires.values():
-            wire.close()
+            wire.bury()
         opened = [open_line(self.mine, each, writes=self._writes) for each in self.mine.buses]
         self.lines = {each.bus.id: each for each in opened}
         self._folders = [
@@ -217,7 +231,7 @@ class VirtualBench:
         """Let every line fall silent, as at the death of its process."""
         self._guard = None
         for wire in self.wires.values():
-            wire.close()
+            wire.bury()
         self.wires.clear()
 
     def at(self, due_us: int, act: Callable[[], None]) -> None:
