@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minewatch.core.alarms.alarm import find, is_active
-from minewatch.core.desk import due
+from minewatch.core.desk import due, interlock_test
 from minewatch.core.desk.due import DAY_MS, LOOK_MS, SAID_MAX, SHOWN_MAX, SOON_MS, SPANS_MAX
 from minewatch.core.desk.interlock_test import TEST_MS
+from minewatch.core.draft import Draft
 from minewatch.core.fold import recover
 from minewatch.core.plan import build
 from minewatch.core.readings import bottle
@@ -193,6 +194,36 @@ def test_a_configuration_brings_and_takes_dates(dated) -> None:
     assert after[DATE] == before[DATE]
 
 
+def test_what_is_gone_is_no_longer_overdue(dated) -> None:
+    """The overdue row of a head that left goes with it, the others stay; its alarm is over."""
+    _pass(dated, 180 * DAY_MS)
+    assert DATE in dated.state.durable.due.overdue
+    dated.mine = replace(
+        dated.mine, acts=replace(ACTS, periods=()), points=tuple(dated.mine.points)
+    )
+    dated.run(1)
+    assert dated.state.durable.due.overdue == (TEST, "interlock_test/cut_Z1")
+    assert not is_active(dated.state.durable, AlarmKind.CALIBRATION_OVERDUE, "calibration_overdue")
+    assert is_active(dated.state.durable, AlarmKind.TEST_OVERDUE, "test_overdue")
+
+
+def test_the_bounds_of_dates() -> None:
+    """A day, what is soon, how often is looked, how much is shown, said and kept."""
+    assert (DAY_MS, SOON_MS, LOOK_MS) == (86_400_000, 259_200_000, 3_600_000)
+    assert (SHOWN_MAX, SAID_MAX, SPANS_MAX, TEST_MS) == (200, 500, 6, 30_000)
+
+
+def test_what_is_due_in_just_three_days_is_soon(dated) -> None:
+    """Looked at three days before, to the millisecond, it is shown."""
+    until_ms = _until(dated, DATE)
+    dated.turn(ms=until_ms - SOON_MS - 1 - dated.now_ms)
+    dated.state = replace(
+        dated.state, volatile=replace(dated.state.volatile, due=due.DueVolatile())
+    )
+    dated.turn(ms=1)
+    assert DATE in view(dated.mine, dated.state, dated.now_ms)["due"]
+
+
 def test_many_dates_are_set_in_bounded_events(rig_of, mine_of) -> None:
     """At most 500 in an event, every date in one."""
     rig = rig_of(mine_of(zones=210, heads=2, acts=ACTS))
@@ -209,7 +240,10 @@ def test_overdue_is_one_row_for_the_mine(rig_of, mine_of) -> None:
     set_ms = rig.of("due_dates_set")[0].now_ms
     rig.turn(ms=set_ms + 15 * DAY_MS - 1 - rig.now_ms)
     assert not rig.of("became_overdue")
+    assert rig.state.volatile.due.next_ms == set_ms + 15 * DAY_MS
     rig.turn(ms=1)
+    assert rig.state.volatile.due.next_ms == rig.now_ms + LOOK_MS
+    assert rig.state.volatile.due.plan is rig.state.volatile.plan
     told = [each.data["dates"] for each in rig.of("became_overdue")]
     assert told == [[DATE], [TEST, "interlock_test/cut_Z1"]]
     alarm = find(rig.state.durable, AlarmKind.CALIBRATION_OVERDUE, "calibration_overdue")
@@ -223,6 +257,8 @@ def test_overdue_is_one_row_for_the_mine(rig_of, mine_of) -> None:
     assert (alarm.value, alarm.active) == (4, True)
     rig.turn(ms=LOOK_MS)
     assert len(rig.of("became_overdue")) == 3
+    alarm = find(rig.state.durable, AlarmKind.CALIBRATION_OVERDUE, "calibration_overdue")
+    assert (alarm.value, alarm.active) == (4, True)
 
 
 def test_a_calibration_renews_its_date_and_ends_the_alarm(dated) -> None:
@@ -385,6 +421,9 @@ def test_a_test_cuts_for_real_and_proves_it(dated) -> None:
     assert dated.state.durable.due.overdue == (DATE, "interlock_test/cut_Z1")
     assert dated.causes == ["cut:cut_Z0"]
     assert not dated.state.durable.tests.running
+    assert dated.state.volatile.tests.begun == frozenset()
+    assert TEST not in view(dated.mine, dated.state, dated.now_ms)["due"]
+    assert dated.state.volatile.due.shown == (DATE, "interlock_test/cut_Z1")
     dated.run(60)
     dated.release("cut_Z0", values={HEAD: 5})
     dated.run(2)
@@ -399,6 +438,7 @@ def test_a_switch_that_does_not_open_fails_its_test(dated) -> None:
     dated.run(5)
     (tested,) = dated.of("interlock_tested")
     assert tested.data["result"] == "failed"
+    assert find(dated.state.durable, AlarmKind.TEST_FAILED, "cut_Z0").zone == "Z0"
     assert is_active(dated.state.durable, AlarmKind.TEST_FAILED, "cut_Z0")
     assert is_active(dated.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
     assert _until(dated, TEST) == before
@@ -420,6 +460,18 @@ def test_a_proof_that_never_comes_fails_it_too(rig_of, mine_of) -> None:
     rig.turn(ms=1)
     assert rig.of("interlock_tested")[0].data["result"] == "failed"
     assert rig.of("interlock_tested")[0].data["after_ms"] == TEST_MS
+
+
+def test_a_test_waits_while_nothing_may_be_written(dated) -> None:
+    """No level is wanted yet: neither proved nor failed."""
+    _test(dated)
+    volatile = dated.state.volatile
+    state = replace(
+        dated.state, volatile=replace(volatile, interlock=replace(volatile.interlock, wants={}))
+    )
+    draft = Draft(dated.mine, state, dated.image)
+    interlock_test.decide(draft)
+    assert draft.events == []
 
 
 def test_a_restart_interrupts_a_test(dated) -> None:

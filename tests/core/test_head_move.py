@@ -172,6 +172,7 @@ def test_when_it_may_not_begin(works, prepare, words, reasons) -> None:
 
 def test_a_few_at_a_time(works) -> None:
     """Four heads of the mine at most are moved or replaced at once."""
+    assert PER_MINE_MAX == 4
     for n in range(PER_MINE_MAX):
         assert _begin(works, point=f"Z{n}_H0").kind == "head_work_started"
     assert _begin(works, point="Z5_H0").data["reasons"] == ["mine_busy"]

@@ -104,6 +104,8 @@ def test_a_notice_needs_a_place(told) -> None:
 
 def test_open_notices_are_bounded(told) -> None:
     """At most 64 are open; the next is refused."""
+    assert (OPEN_MAX, planned_work.MINUTES_MAX, planned_work.CALL_MINUTES_MAX) == (64, 2880, 120)
+    assert ACKNOWLEDGES_MS == 120_000
     for _ in range(OPEN_MAX):
         _give(told)
     assert _refused(told.command("notice", "S6", **WORDS)) == ["too_many"]
