@@ -31,7 +31,7 @@ JUNK = (None, True, -1, 10**30, "", "矿\0", [], ["x"], {"a": [1]}, "a" * 500, [
 NOTICES = (
     *("ledger_fault", "ledger_restored", "bus_lost", "bus_restored", "device_lost", "lost", "x"),
     *("cycle_overrun", "console_seen", "console_lost", "upload_lost", "journal_sealed", "_lost"),
-    "configuration_refused",
+    *("configuration_refused", "county_directive", "duty_check", "upload_acknowledged"),
 )
 ORIGINS = ("page:d1",) * 8 + ("page:d2", "local:0", "button:b", "supervisor", "", "page:")
 
@@ -210,7 +210,10 @@ class Adversary:
 
     def _notices(self) -> tuple[Notice, ...]:
         rng = self.rng
+        order = {"nonce": f"n{rng.randint(0, 9)}", "kind": "withdraw", "document": "D", "zones": []}
+        wrong = {**order, "zones": [["x"], None, 1], "nonce": rng.choice([None, 1, [], ""])}
         said = ({}, {"a": 1}, {"reasons": ["x"], "config": 5}, {"error": None, "b": [1]})
+        said = (*said, order, {**order, "zones": ["mine"]}, wrong)
         return tuple(
             Notice(rng.choice(NOTICES), f"d{rng.randint(0, 500)}", dict(rng.choice(said)))
             for _ in range(rng.choice([0] * 9 + [1, 60]))
@@ -234,18 +237,33 @@ class Adversary:
         rng, durable = self.rng, self.state.durable
         standing = durable.withdrawal.standing
         values: dict[str, Any] = {
+            "alarm_kind": rng.choice(["low", "trip", "pre_alarm"]),
             "alarms": sorted(durable.alarms.items)[:3],
+            "applicant": rng.choice(self.mine.staff).code,
             "approval": rng.choice(sorted(durable.approvals.open) or ["P1"]),
             "badge": rng.choice([self.mine.people[0].badge, "unbadged"]),
+            "caller": rng.choice(self.mine.staff).code,
             "cause": "work",
+            "check": rng.choice(sorted(durable.duty.checks) or ["D1"]),
             "checker": rng.choice(self.mine.staff).code,
             "config": "abc",
+            "document": f"D{rng.randint(0, 99)}",
+            "in_minutes": rng.choice([0, 1, 60]),
             "minutes": rng.choice([1, 480, 481]),
+            "minutes_ago": rng.choice([0, 5]),
+            "notice": rng.choice(sorted(durable.works.open) or ["N1"]),
             "output": rng.choice(self.mine.outputs).id,
             "outputs": sorted(durable.interlock.held) or ["x"],
+            "passed": rng.choice([True, False]),
             "point": rng.choice(sorted(self.wired)),
+            "points": [rng.choice(sorted(self.wired))],
+            "source": rng.choice(sorted(self.wired)),
             "value": rng.choice([0, 5, 99, 150, 65_535]),
-            "withdrawal": standing.id if standing else "W1",
+            "verdict": rng.choice(["true", "false", "drill", "test"]),
+            "withdrawal": rng.choice(
+                [standing.id if standing else "W1", *durable.withdrawal.past.over]
+            ),
+            "work": rng.choice(["calibration", "blasting", "x"]),
             "zones": rng.choice([["mine"], [rng.choice(self.mine.zones).id]]),
         }
         return values[name]
