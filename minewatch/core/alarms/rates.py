@@ -2,7 +2,8 @@
 
 A pure look over events, oldest first, of any number of runs. Time is the clock that counts suspend;
 where it began anew (a reboot) the wall clock says how long the box was away. Only alarms that
-sounded count as raised; held ones are counted beside them.
+sounded count as raised; held ones, and repetitions of one that was answered, are counted beside
+them.
 """
 
 from collections import Counter
@@ -143,7 +144,7 @@ def _timed(events: Iterable[Event]) -> Iterator[tuple[Event, int]]:
 
 def _count(tally: _Tally, event: Event, at_ms: int) -> None:
     data = event.data
-    if data.get("held"):
+    if data.get("held") or data.get("answered") is not None:
         tally.held += 1
         return
     tally.times.append(at_ms)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from minewatch.core.alarms.acts import DESK
 from minewatch.core.alarms.shelf import Shelf
 from minewatch.core.deadline import Deadline
+from minewatch.core.desk import approval
 from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_integer
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.model.alarm import PRIORITY, SHELVABLE, AlarmKind
@@ -135,15 +136,10 @@ def _check_shelve(draft: "Draft", command: Command) -> Reasons:
         f"unknown_source:{said['source']}": not _is_source(draft, key, said["source"]),
         f"already_shelved:{key}": key in shelves,
         f"too_long:{rules.shelve_max_minutes}": said["minutes"] > rules.shelve_max_minutes,
-        "reason_missing": not command.text.strip() and not _is_seconded(draft, command),
+        "reason_missing": not command.text.strip() and not approval.is_waiting(draft, command),
         "too_many": len(shelves) >= rules.shelves_max,
     }
     return tuple(reason for reason, stands in against.items() if stands)
-
-
-def _is_seconded(draft: "Draft", command: Command) -> bool:
-    """Say whether it waits for its second name: then the reason stands beside that entry."""
-    return any(each.command == command.id for each in draft.durable.approvals.open.values())
 
 
 def _is_source(draft: "Draft", key: str, source: str) -> bool:

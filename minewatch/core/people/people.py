@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms import alarm
+from minewatch.core.desk import approval
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.people import gates, roster
 from minewatch.core.people.ears import SLACK_MS
@@ -285,12 +286,7 @@ def _check_close(draft: "Draft", command: Command) -> Reasons:
         return () if open_ else ("nobody_unbadged",)
     if badge not in people.inside:
         return (f"not_inside:{badge}",)
-    return () if command.text or _is_seconded(draft, command) else ("reason_missing",)
-
-
-def _is_seconded(draft: "Draft", command: Command) -> bool:
-    """Say whether the command waits for its second name: its reason stands beside that event."""
-    return any(each.command == command.id for each in draft.durable.approvals.open.values())
+    return () if command.text or approval.is_waiting(draft, command) else ("reason_missing",)
 
 
 def _close(draft: "Draft", given: Given) -> None:

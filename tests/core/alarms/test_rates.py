@@ -39,12 +39,13 @@ def test_counts_priorities_and_what_is_planned_or_held() -> None:
             _raised(1, planned=True),
             _raised(2, held="shelve", planned=True),
             _raised(3, priority=4, kind="pre_alarm"),
-            _raised(4, held=""),
+            _raised(4, held="", answered=None),
+            _raised(5, answered=""),
         ]
     )
-    assert (found.raised, found.held, found.planned, found.peak) == (4, 1, 1, 4)
+    assert (found.raised, found.held, found.planned, found.peak) == (4, 2, 1, 4)
     assert found.priorities == {1: 1, 2: 2, 4: 1}
-    assert found.standing == 5
+    assert found.standing == 6
 
 
 def test_standing_and_stale() -> None:
