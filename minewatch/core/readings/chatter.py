@@ -45,13 +45,11 @@ def raise_(
     """Raise the alarm of a point; without a new sound where it comes back and was answered."""
     key = f"{kind}/{plan.id}"
     known = draft.volatile.chatter
-    if key in known.below:
-        _set(draft, replace(known, below=without(known.below, key)))
     ended = known.ended.get(key)
     if ended is None or alarm.find(draft.durable, kind, plan.id) is not None:
         alarm.raise_(draft, kind, plan.id, zone=plan.zone, value=value, limit=limit)
     elif draft.image.now_ms - ended.sounded_ms >= draft.mine.values.repeat_ms:
-        _set(draft, replace(draft.volatile.chatter, ended=without(known.ended, key)))
+        _set(draft, replace(known, ended=without(known.ended, key)))
         alarm.raise_(draft, kind, plan.id, zone=plan.zone, value=value, limit=limit)
     else:
         gone = draft.durable.alarms.items.get(ended.alarm)

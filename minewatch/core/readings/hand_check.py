@@ -55,8 +55,6 @@ def decide(draft: "Draft") -> None:
     now_ms = draft.image.now_ms
     for point_id in sorted(each for each, check in held.items() if now_ms >= check.until.ms):
         draft.emit("hand_check_expired", point=point_id)
-        if point_id in draft.live:
-            points.refresh(draft, point_id)
 
 
 def compare(draft: "Draft", plan: PointPlan, value: int, checker: str) -> None:
