@@ -38,8 +38,8 @@ HOURS_MAX = 72
 HOUR_MS = 3_600_000
 PENDING_MAX = 16
 
-SOUND_ONLY = frozenset({"acknowledge", "silence"})
-"""Acts that change sound alone: the session suffices, so that acknowledging stays one key."""
+SOUND_ONLY = frozenset({"acknowledge", "silence", "on_duty"})
+"""Acts that change sound alone, or say that somebody is there: the session suffices, one key."""
 
 KINDS = SOUND_ONLY | {
     "close_out", "withdraw", "all_clear", "resume_descent", "hand_value", "hand_cover",
@@ -47,6 +47,7 @@ KINDS = SOUND_ONLY | {
     "end_calibration", "cut", "close_person", "approve", "notice",
     "record_call", "start_work", "end_work", "move_head", "replace_head", "end_head_work",
     "test_interlock", "record_test", "order_from_above", "classify_withdrawal",
+    "shelve", "unshelve",
 }  # fmt: skip
 """What a page may ask for (ARCHITECTURE.md §4); `reload` is the supervisor's alone."""
 
@@ -85,7 +86,10 @@ class Api:
 
     async def stream(self, request: Request) -> Response | EventStream:
         """Open the stream of one page."""
-        slot = self._house.hub.join()
+        _, mine = self._house.mine.current()
+        terminal = self._terminal(request, mine, request.query_params.get("terminal", ""))
+        audible = request.query_params.get("audible", "1") != "0"
+        slot = self._house.hub.join(terminal, audible=audible)
         if slot is None:
             raise Refused(503, "too_many_pages")
         return EventStream(self._house.hub, slot, lambda: self._staff_session(request) is not None)

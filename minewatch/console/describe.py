@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from minewatch.model.alarm import PRIORITY
+from minewatch.model.alarm import PRIORITY, SHELVABLE
 from minewatch.model.kind import UNITS
 from minewatch.model.mine import Mine, Output, Point, Reader, Zone
 
@@ -26,6 +26,8 @@ def describe(mine: Mine, config: str, *, staff: bool) -> dict[str, Any]:
         "handover": {"starts": list(mine.handover.starts), "minutes": mine.handover.minutes},
         "silence_s": mine.escalation.silence_s,
         "priorities": {kind.value: priority for kind, priority in PRIORITY.items()},
+        "shelvable": sorted(kind.value for kind in SHELVABLE),
+        "works": [each.kind for each in mine.acts.works],
         "zones": [_zone(each) for each in mine.zones],
         "points": [_point(each) for each in mine.points],
         "outputs": [_output(each) for each in mine.outputs],

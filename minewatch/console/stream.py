@@ -29,9 +29,10 @@ _log = logging.getLogger("minewatch.console")
 
 
 class Slot:
-    """What one page has not taken yet: at most one change."""
+    """One page: what it has not taken yet, at most one change, and whether anybody can hear it."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: str = "", *, audible: bool = True) -> None:
+        self.terminal, self.audible = terminal, audible
         self.filled = asyncio.Event()
         self.change: tuple[str, Mapping[str, Any]] | None = None
         self.behind = True
@@ -108,9 +109,12 @@ class Hub:
             self.client = self._connect()
 
     async def report(self) -> None:
-        """Tell the controller every 5 s how many pages are open (console watch, practice 15)."""
+        """Tell the controller every 5 s which pages are open and heard (practice 15)."""
         while True:
-            await self.client.report("console", {"pages": self.pages})
+            heard = [each for each in self._slots if each.audible]
+            terminals = sorted({each.terminal for each in heard if each.terminal})
+            said = {"pages": self.pages, "audible": bool(heard), "terminals": terminals}
+            await self.client.report("console", said)
             await asyncio.sleep(REPORT_S)
 
     def close(self) -> None:
@@ -119,11 +123,11 @@ class Hub:
         for slot in self._slots:
             slot.filled.set()
 
-    def join(self) -> Slot | None:
+    def join(self, terminal: str = "", *, audible: bool = True) -> Slot | None:
         """Return a slot for a new page, or None where 64 are open already."""
         if len(self._slots) >= CLIENTS_MAX:
             return None
-        slot = Slot()
+        slot = Slot(terminal, audible=audible)
         self._slots.add(slot)
         return slot
 

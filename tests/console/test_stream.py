@@ -178,13 +178,25 @@ async def test_the_line_is_opened_again_after_it_ended(line: Line) -> None:
 
 
 async def test_open_pages_are_reported(hub: Hub, line: Line) -> None:
-    """The controller learns how many live pages there are (practice 15)."""
-    hub.join()
+    """The controller learns how many live pages there are and which are heard (practice 15)."""
+    hub.join("dispatch-2", audible=False)
+    hub.join("dispatch-1")
     task = asyncio.create_task(hub.report())
     while not line.reports:
         await asyncio.sleep(0.01)
     task.cancel()
-    assert line.reports == [("console", {"pages": 1})]
+    heard = {"pages": 2, "audible": True, "terminals": ["dispatch-1"]}
+    assert line.reports == [("console", heard)]
+
+
+async def test_pages_that_nobody_hears_are_reported_as_such(hub: Hub, line: Line) -> None:
+    """Muted pages are live, not heard: the corridor horn has to stand in for them."""
+    hub.join("dispatch-1", audible=False)
+    task = asyncio.create_task(hub.report())
+    while not line.reports:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    assert line.reports == [("console", {"pages": 1, "audible": False, "terminals": []})]
 
 
 async def test_a_page_that_went_away_frees_its_place(hub: Hub) -> None:

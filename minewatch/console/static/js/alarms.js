@@ -7,10 +7,11 @@ import { clock, number, staffName, subject, zoneName } from "./format.js";
 import { icon, sign } from "./shapes.js";
 import { store, toWallMs } from "./store.js";
 import { language, t } from "./text.js";
+import { giveNotice, shelve } from "./works.js";
 
 const CAUSES = ["gas_emission", "ventilation", "blasting", "power_work", "calibration", "sensor",
   "line", "people_moved", "operation", "drill", "other"];
-const RANK = { unacknowledged: 0, returned: 1, acknowledged: 2, normal: 3 };
+const RANK = { unacknowledged: 0, returned: 1, acknowledged: 2, latched: 2, normal: 3, shelved: 4, suppressed: 4, out_of_service: 4 };
 
 const CLOSE_OUT_PRIORITY_MAX = 2;
 
@@ -31,6 +32,7 @@ export function sortedAlarms() {
 export function dressAlarms() {
   byId("alarm-tools").replaceChildren(
     h("span", { class: "hint", text: t("page.ack_key_hint") }),
+    h("button", { class: "tool", onclick: giveNotice }, h("span", { text: t("command.notice") })),
     h("button", { class: "tool", onclick: silence }, icon("silent"), h("span", { text: t("command.silence") })));
 }
 
@@ -50,6 +52,7 @@ function create({ id }) {
     raised: h("span"), cut: h("span"), feed: h("span"), state: h("span"), by: h("span", { class: "by" }),
     acknowledge: h("button", { class: "primary", onclick: () => acknowledge([id]) }),
     close: h("button", { onclick: () => closeOut(id) }),
+    shelve: h("button", { class: "quiet", onclick: () => shelve(store.view.alarms[id]) }),
   };
   const step = (key, ...content) => h("span", { class: "step" }, h("small", { "data-key": key }), ...content);
   row.steps = { raised: step("page.raised", row.raised), cut: step("page.cut_at", row.cut), feed: step("page.feed", row.feed) };
@@ -59,7 +62,7 @@ function create({ id }) {
     h("span", { class: "figure" }, h("span", {}, row.value, row.unit), row.limit),
     row.steps.raised, row.steps.cut, row.steps.feed,
     h("span", { class: "state" }, row.state, row.by),
-    h("span", { class: "buttons" }, row.acknowledge, row.close));
+    h("span", { class: "buttons" }, row.acknowledge, row.close, row.shelve));
   return row;
 }
 
@@ -73,7 +76,7 @@ function update(row, { alarm }) {
   }
   setText(row.place, subject(alarm.source));
   setText(row.first, alarm.first_out ? t("page.first_out") : "");
-  setText(row.kind, t(`alarm_kind.${alarm.kind}`) + (alarm.planned ? ` · ${t("page.planned")}` : ""));
+  setText(row.kind, [t(`alarm_kind.${alarm.kind}`), gradeWords(alarm), alarm.planned ? t("page.planned") : ""].filter(Boolean).join(" · "));
   const place = alarm.zone && alarm.zone !== alarm.source ? zoneName(alarm.zone) : "";
   setText(row.zone, alarm.occurrences > 1 ? `${place} ×${alarm.occurrences}` : place);
   drawFigure(row, alarm, point);
@@ -86,6 +89,8 @@ function update(row, { alarm }) {
   row.acknowledge.hidden = !needsAnswer(alarm);
   setText(row.close, t("command.close_out"));
   row.close.hidden = !isOpen(alarm) || needsAnswer(alarm);
+  setText(row.shelve, t("command.shelve"));
+  row.shelve.hidden = needsAnswer(alarm) || !row.close.hidden || alarm.state === "shelved" || !(store.mine.shelvable ?? []).includes(alarm.kind);
   const label = `${t(`command.acknowledge`)} ${subject(alarm.source)} ${t(`alarm_kind.${alarm.kind}`)}`;
   setAttribute(row.acknowledge, "aria-label", label);
   setAttribute(row.close, "aria-label", label.replace(t("command.acknowledge"), t("command.close_out")));
@@ -100,6 +105,13 @@ function drawFigure(row, alarm, point) {
     parts.push(t("page.peak", { peak: number(point, alarm.peak) }));
   }
   setText(row.limit, parts.join(" · "));
+}
+
+// How grave the exceedance has become for the report (practice 19).
+function gradeWords(alarm) {
+  if (alarm.kind !== "gas_over_limit") return "";
+  const graded = store.view.grades?.[`gas:${alarm.source}`];
+  return graded?.grade ? t(`grade.${graded.grade}`) : "";
 }
 
 const stateWords = (alarm) =>

@@ -10,7 +10,7 @@ export function rememberTerminal() {
   if (named !== null) localStorage.setItem(TERMINAL_KEY, named);
 }
 
-const terminal = () => localStorage.getItem(TERMINAL_KEY) ?? "";
+export const terminal = () => localStorage.getItem(TERMINAL_KEY) ?? "";
 
 export async function getJson(path) {
   const response = await fetch(path);

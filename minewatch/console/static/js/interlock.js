@@ -7,6 +7,7 @@ import { clock, reason, subject } from "./format.js";
 import { handValue } from "./point_acts.js";
 import { store, toWallMs } from "./store.js";
 import { first, t } from "./text.js";
+import { testInterlock } from "./works.js";
 
 export function drawInterlock() {
   const outputs = store.mine.outputs.filter((each) => each.role === "power_cut")
@@ -24,10 +25,12 @@ function create({ output }) {
     release: h("button", { onclick: () => release(output.id) }),
     hand: h("button", { onclick: () => measure(output.id) }),
     cut: h("button", { class: "quiet", onclick: () => cut(output) }),
+    test: h("button", { class: "quiet", onclick: () => testInterlock(output) }),
+    about: h("div", { class: "causes about-air" }),
   };
   row.element = h("div", { class: "output" },
     row.lamp, h("span", { class: "name", text: output.name, title: output.cuts.map((each) => each.name).join("、") }), row.state, row.feed,
-    h("span", { class: "buttons" }, row.hand, row.release, row.cut), row.causes);
+    h("span", { class: "buttons" }, row.hand, row.release, row.test, row.cut), row.about, row.causes);
   return row;
 }
 
@@ -41,9 +44,43 @@ function update(row, { output, state }) {
   setText(row.hand, t("command.hand_value"));
   setText(row.cut, t("command.cut"));
   row.release.hidden = row.hand.hidden = !held;
-  row.cut.hidden = held;
+  setText(row.test, t("command.test_interlock"));
+  row.cut.hidden = row.test.hidden = held;
+  keyed(row.about, airOf(output), (each) => each.id, createAir, updateAir);
   const causes = (state?.causes ?? []).map((id) => ({ id, cause: store.view.causes[id] })).filter(({ cause }) => cause);
   keyed(row.causes, causes, (each) => each.id, createCause, updateCause);
+}
+
+// What stands behind an output beside its causes: a vote that is not whole, the fans of a heading.
+function airOf(output) {
+  const lines = [];
+  for (const [id, each] of Object.entries(store.view.interlocks ?? {})) {
+    const votes = each.votes;
+    if (!each.outputs.includes(output.id) || !votes) continue;
+    if (!votes.degraded && !votes.for.length && votes.disagrees_since_ms === null) continue;
+    const marks = [votes.degraded ? t("page.vote_degraded") : "", votes.disagrees_since_ms !== null ? t("alarm_kind.vote_disagreement") : ""];
+    lines.push({ id: `vote-${id}`, words: t("page.vote", { n: votes.for.length, needed: votes.needed, of: votes.of }), more: marks.filter(Boolean).join(" · "), bad: votes.for.length > 0 });
+  }
+  for (const [id, each] of Object.entries(store.view.local_fans ?? {})) {
+    if (!each.outputs.includes(output.id) || (each.running.includes(each.main) && each.restart.state === "permitted")) continue;
+    const running = each.running.length ? t("page.fan_runs", { fan: each.running.map(subject).join("、") }) : t("page.no_fan_runs");
+    const restart = each.running.length ? "" : first([`page.restart.${each.restart.state}`], each.restart.state);
+    lines.push({ id: `fan-${id}`, words: running, more: [restart, ...each.restart.reasons.map(reason)].filter(Boolean).join("；"), bad: !each.running.length });
+  }
+  if (store.view.outputs[output.id]?.exhausted) lines.push({ id: "exhausted", words: t("page.chain_exhausted"), more: "", bad: true });
+  return lines;
+}
+
+function createAir() {
+  const row = { what: h("b"), more: h("span", { class: "why" }) };
+  row.element = h("p", {}, row.what, row.more);
+  return row;
+}
+
+function updateAir(row, each) {
+  setText(row.what, each.words);
+  setText(row.more, each.more);
+  setAttribute(row.element, "data-bad", each.bad);
 }
 
 function createCause() {

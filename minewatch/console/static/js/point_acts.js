@@ -4,6 +4,7 @@ import { act } from "./dialogs.js";
 import { h } from "./dom.js";
 import { person, withUnit } from "./format.js";
 import { store } from "./store.js";
+import { headWork, staffField, wholeMinutes } from "./works.js";
 import { t } from "./text.js";
 
 const BYPASS_MINUTES = 120;
@@ -11,13 +12,7 @@ const BYPASS_MINUTES_MAX = 480;
 
 const reasonField = () => ({ name: "reason", label: t("page.reason_text"), required: true });
 
-function checkerField(required) {
-  const checkers = Object.entries(store.mine.staff).filter(([, each]) => each.role === "gas_checker");
-  return {
-    name: "checker", label: t("role.gas_checker"), required,
-    options: [["", "—"], ...checkers.map(([code, each]) => [code, `${code} ${each.name ?? ""}`])],
-  };
-}
+const checkerField = (required) => staffField("checker", "gas_checker", required);
 
 // The acts that make sense for a point as it stands now.
 export function pointActs(point, before) {
@@ -28,13 +23,16 @@ export function pointActs(point, before) {
     ...(point.switch ? [] : ["hand_value"]),
     ...(calibrating ? ["extend_calibration", "end_calibration"] : point.switch ? [] : ["calibrate"]),
     ...(covered ? ["end_hand_cover"] : point.kind === "methane" ? ["hand_cover"] : []),
+    ...(point.id in (store.view.head_works ?? {}) ? ["end_head_work"] : point.switch ? [] : ["move_head", "replace_head"]),
     bypassed ? "end_bypass" : "bypass",
   ];
   return h("div", { class: "acts" }, ...kinds.map((kind) => h("button", {
     text: t(`command.${kind}`),
     onclick: () => {
       before();
-      (kind === "hand_value" ? handValue([point]) : actOnPoint(kind, point));
+      if (kind === "hand_value") handValue([point]);
+      else if (kind === "move_head" || kind === "replace_head") headWork(kind, point);
+      else actOnPoint(kind, point);
     },
   })));
 }
@@ -52,17 +50,15 @@ function actOnPoint(kind, point) {
     build: ({ reason = "", checker, minutes }) => {
       const args = { point: point.id };
       if (checker) args.checker = checker;
-      if (minutes !== undefined) args.minutes = wholeMinutes(minutes);
+      if (minutes !== undefined) args.minutes = bypassMinutes(minutes);
       return { args, text: reason };
     },
   });
 }
 
-function wholeMinutes(typed) {
-  const minutes = Number(typed);
-  if (!Number.isInteger(minutes) || minutes < 1 || minutes > BYPASS_MINUTES_MAX) {
-    throw { code: "number", words: t("page.not_a_number", { value: typed }) };
-  }
+function bypassMinutes(typed) {
+  const minutes = wholeMinutes(typed);
+  if (minutes > BYPASS_MINUTES_MAX) throw { code: "number", words: t("page.not_a_number", { value: typed }) };
   return minutes;
 }
 

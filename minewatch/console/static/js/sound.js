@@ -71,7 +71,7 @@ export function soundWhatStands() {
 function wanted() {
   if (isDead()) return "dead";
   if ((store.view.silenced_until_ms ?? 0) > nowMs()) return null;
-  const worst = sortedAlarms().filter(({ alarm }) => needsAnswer(alarm))[0]?.alarm;
+  const worst = sortedAlarms().filter(({ alarm }) => needsAnswer(alarm) && alarm.sounds !== false)[0]?.alarm;
   return worst && worst.priority <= 3 ? worst.priority : null;
 }
 

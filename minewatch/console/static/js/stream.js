@@ -1,5 +1,7 @@
 // The stream from the console: one EventSource, opened again when it breaks or falls silent.
 
+import { terminal } from "./api.js";
+import { enabled } from "./sound.js";
 import { apply, silenceMs, store } from "./store.js";
 
 const SILENT_MS = 6000;
@@ -15,7 +17,9 @@ export class Stream {
   open() {
     this.source?.close();
     this.openedAt = performance.now();
-    const source = new EventSource("/api/v1/stream");
+    this.audible = enabled();
+    const about = new URLSearchParams({ audible: this.audible ? "1" : "0", terminal: terminal() });
+    const source = new EventSource(`/api/v1/stream?${about}`);
     for (const kind of ["full", "delta"]) {
       source.addEventListener(kind, (event) => {
         apply(kind, JSON.parse(event.data));
@@ -40,6 +44,6 @@ export class Stream {
 
   watch() {
     const quiet = performance.now() - Math.max(this.openedAt, this.beatAt ?? 0);
-    if (quiet > SILENT_MS && silenceMs() > SILENT_MS) this.open();
+    if (this.audible !== enabled() || (quiet > SILENT_MS && silenceMs() > SILENT_MS)) this.open();
   }
 }

@@ -6,6 +6,7 @@ import { byId, h, setAttribute, setText } from "./dom.js";
 import { age, clock, date, range } from "./format.js";
 import { icon, sign } from "./shapes.js";
 import { dataAgeMs, isDead, store, wallMs } from "./store.js";
+import { openSpecial, specialCount } from "./special.js";
 import { language, t } from "./text.js";
 import { isOpen } from "./alarms.js";
 
@@ -27,7 +28,7 @@ export function buildTopbar({ switchLanguage, switchTheme, refresh, openApproval
     people: h("b"), limit: h("span", { class: "of" }),
     age: h("b"), upload: h("b"), waiting: h("span", { class: "of" }), open: h("b"), counts,
     approvals: h("button", { class: "inbox", hidden: true, onclick: openApprovals }),
-    watch: h("span", { class: "mark" }),
+    special: h("button", { class: "special-count", hidden: true, onclick: openSpecial }),
     theme: h("button", { class: "quiet", onclick: switchTheme }, icon("sun")),
     language: h("button", { class: "quiet", onclick: switchLanguage }),
     login: h("button", {
@@ -51,7 +52,7 @@ export function buildTopbar({ switchLanguage, switchTheme, refresh, openApproval
   byId("bar").replaceChildren(
     h("div", { class: "name" }, parts.mine, parts.mode),
     h("div", { class: "clock" }, parts.time, h("span", { class: "below" }, parts.day, parts.clockTrust)),
-    ...Object.values(parts.cells), parts.approvals,
+    ...Object.values(parts.cells), parts.special, parts.approvals,
     h("div", { class: "right" }, soundButton, parts.theme, parts.language, parts.login));
 }
 
@@ -76,6 +77,10 @@ export function drawTopbar() {
   drawPeople(view.headcount ?? {});
   drawUpload(view.health?.upload ?? {});
   drawAlarms(Object.values(view.alarms));
+  const special = specialCount();
+  parts.special.hidden = special.n === 0;
+  setText(parts.special, t("page.special_count", { n: special.n }));
+  setAttribute(parts.special, "data-bad", special.bad);
   const waiting = Object.keys(view.approvals).length;
   parts.approvals.hidden = waiting === 0;
   setText(parts.approvals, t("page.approvals_waiting", { n: waiting }));
