@@ -40,7 +40,7 @@ _UNITS_MS = {"m": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS}
 _MARKS = tuple(f'"kind":"{kind}"'.encode() for kind in sorted(KINDS))
 
 
-class Since(click.ParamType):
+class Since(click.ParamType[int]):
     """A time such as `30m`, `12h` or `7d`, as ms."""
 
     name = "since"
