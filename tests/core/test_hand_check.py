@@ -172,7 +172,9 @@ def test_it_survives_a_crash_and_a_clock_put_back(checked) -> None:
     _check(checked, 120)
     checked.world["Z0_H0"] = 30
     checked.run(1)
+    measured_ms = checked.of("hand_value_recorded")[0].now_ms
     checked.restart(durable=recover(checked.events), down_ms=60_000)
+    assert checked.state.durable.hand_checks.held["Z0_H0"].measured_ms == measured_ms
     checked.run(500)
     assert _active(checked)
     checked.run(60)

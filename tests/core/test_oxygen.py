@@ -234,9 +234,11 @@ def test_it_survives_a_crash(low) -> None:
     rig = low(LOW - 1)
     rig.world["O2_0"] = Quality.COMM_FAULT
     rig.run(1)
+    began_ms = rig.of("low_oxygen_began")[0].now_ms
     rig.restart()
     rig.run(2)
     assert _quality(rig, "Z0_H0") == "IMPLAUSIBLE"
+    assert rig.state.durable.oxygen.low == {"O2_0": began_ms}
     assert len(rig.of("low_oxygen_began")) == 1
 
 

@@ -245,9 +245,11 @@ def test_it_survives_a_crash(face) -> None:
     """After a restart the same value is FROZEN from its first reading, another one ends it."""
     made = face()
     made.run(372)
+    before = made.rig.state.durable.stuck
     made.rig.restart(durable=recover(made.rig.events))
     made.scan()
     assert made.quality == "FROZEN"
+    assert made.rig.state.durable.stuck == before
     made.head = 34
     made.scan()
     assert made.quality == "GOOD"
