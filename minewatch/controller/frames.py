@@ -17,6 +17,8 @@ from minewatch.core.view import sections
 SECTIONS = (
     "outputs",
     "causes",
+    "interlocks",
+    "local_fans",
     "alarms",
     "people",
     "withdrawals",

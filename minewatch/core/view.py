@@ -6,7 +6,7 @@ from minewatch.core.alarms import alarm, duty, escalation, flood, shelving
 from minewatch.core.desk import due, interlock_test, planned_work
 from minewatch.core.draft import Draft
 from minewatch.core.people import headcount, people
-from minewatch.core.power import release
+from minewatch.core.power import release, shown
 from minewatch.core.power.interlock import Cause, Want
 from minewatch.core.readings import (
     comparison,
@@ -45,9 +45,11 @@ def view(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
 def sections(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
     """Return every section but `points`, which alone is large."""
     durable = state.durable
+    look = Draft(mine, state, Image(0, now_ms, 0, False, durable.index))
     return {
         "outputs": _outputs(mine, state),
-        "causes": _causes(mine, state, now_ms),
+        "causes": _causes(state, look),
+        **shown.view(look),
         "alarms": _alarms(mine, state),
         **headcount.view(mine, state, now_ms),
         **people.view(mine, state, now_ms),
@@ -97,6 +99,7 @@ def _outputs(mine: Mine, state: State) -> dict[str, Any]:
             "causes": list(held.get(output.id, ())) if output.role is OutputRole.POWER_CUT else [],
             "since_ms": _since_ms(state, output.id, want),
             "failed": want is not None and want.failed,
+            "exhausted": want is not None and want.exhausted,
         }
     return shown
 
@@ -109,12 +112,9 @@ def _since_ms(state: State, output_id: str, want: Want | None) -> int | None:
     return cut_ms if cut_ms is not None or want is None else want.since_ms
 
 
-def _causes(mine: Mine, state: State, now_ms: int) -> dict[str, Any]:
+def _causes(state: State, look: Draft) -> dict[str, Any]:
     """Return each latched cause with every reason why it may not end yet."""
     causes = state.durable.interlock.causes
-    if not causes:
-        return {}
-    look = Draft(mine, state, Image(0, now_ms, 0, False, state.durable.index))
     return {each.id: _cause(each, release.reasons_of(look, each)) for each in causes.values()}
 
 

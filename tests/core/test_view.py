@@ -11,11 +11,12 @@ SECTIONS = {
     "head_works", "warm_ups", "interlock_tests", "due",
     "shelved", "duty_checks", "flood",
     "hand_checks", "low_oxygen", "frozen", "suspects",
+    "interlocks", "local_fans",
     "emergencies", "past_withdrawals", "withdrawal_counts", "grades", "coal_output",
 }  # fmt: skip
 KEYS = {
     "points": {"value", "quality", "sampled_ms", "last", "level"},
-    "outputs": {"wanted", "energised", "proved", "causes", "since_ms", "failed"},
+    "outputs": {"wanted", "energised", "proved", "causes", "since_ms", "failed", "exhausted"},
     "causes": {"kind", "points", "outputs", "since_ms", "active", "first_out", "ready", "reasons"},
     "alarms": {
         "kind", "priority", "source", "zone", "value", "limit", "peak", "raised_ms",

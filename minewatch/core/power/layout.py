@@ -28,10 +28,11 @@ class VoteGroup:
 
 @dataclass(frozen=True, slots=True)
 class FanSet:
-    """The local fans of a heading, and what their stop cuts."""
+    """The local fans of a heading, the interlocks about them, and what their stop cuts."""
 
     row: LocalFan
     fans: tuple[str, ...]
+    interlocks: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
@@ -99,14 +100,14 @@ def _fan_set(mine: Mine, row: LocalFan) -> FanSet:
     """Collect what the stop of these fans cuts: the fan-electric interlocks of their heading."""
     fans = (row.main,) if row.standby is None else (row.main, row.standby)
     watched = {*fans, *row.duct}
-    outputs = {
-        output
+    about = [
+        each
         for each in mine.interlocks
         if (each.scheme is Scheme.FAN_ELECTRIC and row.zone in each.zones)
         or any(c.condition is Condition.OFF and c.point in watched for c in each.causes)
-        for output in each.outputs
-    }
-    return FanSet(row, fans, tuple(sorted(outputs)))
+    ]
+    outputs = {output for each in about for output in each.outputs}
+    return FanSet(row, fans, tuple(each.id for each in about), tuple(sorted(outputs)))
 
 
 def _permissives(mine: Mine) -> dict[str, tuple[str, ...]]:

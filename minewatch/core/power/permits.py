@@ -72,8 +72,11 @@ def fan_start(draft: "Draft", output: Output) -> bool:
     """Return the level of a start permit: closed unless all fans stand still and may not start.
 
     While a fan runs or changes over by itself nothing moves; where that is unknown the level stays.
+    A permit of no fan stays open.
     """
-    fan_set = draft.plan.power.fans[draft.plan.power.start_of[output.id]]
+    fan_set = draft.plan.power.fans.get(draft.plan.power.start_of.get(output.id, ""))
+    if fan_set is None:
+        return False
     if fans.is_stopped(draft, fan_set):
         return restart(draft, fan_set)[0] == PERMITTED
     if fans.is_blowing(draft, fan_set):
