@@ -6,7 +6,9 @@ import pytest
 
 from minewatch.core.fold import recover
 from minewatch.core.rebase import rebase
+from minewatch.core.step import step
 from minewatch.core.view import view
+from minewatch.model.image import Reading, Sample
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Point
 from minewatch.model.quality import Quality
@@ -333,3 +335,32 @@ def test_a_late_scan_counts_one_minute(face) -> None:
         made.rig.turn(ms=1_900)
         made.rig.turn(ms=1_900)
     assert _frozen(made) == []
+
+
+@pytest.mark.parametrize(("stamped_ms", "since_ms"), [(-300, -300), (0, 0), (300, 0)])
+def test_time_is_that_of_the_sample(face, stamped_ms: int, since_ms: int) -> None:
+    """A head stands on a value since its sample, and never since a time to come."""
+    made = face()
+    made.scan()
+    image = made.rig.image
+    readings = (Reading("Z0_H1", 41, Quality.GOOD), Reading("Z0_H0", 50, Quality.GOOD))
+    sample = Sample("head", image.now_ms + 500 + stamped_ms, readings)
+    later = replace(image, now_ms=image.now_ms + 500, samples=(sample,), commands=())
+    state = step(made.rig.mine, made.rig.state, later).state
+    track = state.volatile.stuck.tracks["Z0_H0"]
+    assert (track.value, track.since_ms) == (50, later.now_ms + since_ms)
+    assert set(state.volatile.stuck.tracks) == {"Z0_H0"}
+
+
+@pytest.mark.parametrize(
+    "reading", [Reading("Z0_H0", 33, Quality.CALIBRATION), Reading("Z0_H0", None, Quality.GOOD)]
+)
+def test_only_a_good_value_is_followed(face, reading: Reading) -> None:
+    """The gas of a bottle, and a reading that says GOOD without a value, begin anew."""
+    made = face()
+    made.scan()
+    image = made.rig.image
+    sample = Sample("head", image.now_ms + 500, (reading,))
+    later = replace(image, now_ms=image.now_ms + 500, samples=(sample,), commands=())
+    state = step(made.rig.mine, made.rig.state, later).state
+    assert state.volatile.stuck.tracks == {}
