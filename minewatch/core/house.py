@@ -52,6 +52,8 @@ _OF_THE_PLANT = frozenset(
         AlarmKind.COMPARISON,
         AlarmKind.LOW_OXYGEN,
         AlarmKind.HAND_CHECK,
+        AlarmKind.RISE,
+        AlarmKind.INRUSH,
     }
 )
 """Alarms whose source is a point, an output or a line of the configuration."""

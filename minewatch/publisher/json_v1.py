@@ -27,6 +27,8 @@ LIMIT_NAMES = (
     "clear",
     "low_alarm",
     "low_clear",
+    "rise_alarm",
+    "rise_withdraw",
 )
 
 

@@ -43,6 +43,13 @@ QUIET = {
     Kind.NEGATIVE_PRESSURE: (1850.0, 12.0),
     Kind.RAIN: (3.2, 0.0),
     Kind.WATER_LEVEL: (1.40, 0.01),
+    Kind.HYDROGEN_SULFIDE: (0.4, 0.1),
+    Kind.NITROGEN_DIOXIDE: (0.2, 0.05),
+    Kind.SULFUR_DIOXIDE: (0.3, 0.05),
+    Kind.AMMONIA: (3.0, 0.4),
+    Kind.HYDROGEN: (0.05, 0.005),
+    Kind.DUST: (4.0, 0.3),
+    Kind.COAL_OUTPUT: (0.0, 0.0),
 }
 """Quiet value and noise of the other analog kinds, in the unit that people read."""
 
@@ -255,4 +262,4 @@ def _quiet_head(point: Point) -> Head:
 def _starts_on(point: Point) -> bool:
     if point.kind is Kind.FAN_RUN:
         return not point.place.endswith("_standby")
-    return point.kind in (Kind.DUCT_WIND, Kind.WIND_DIRECTION)
+    return point.kind in (Kind.DUCT_WIND, Kind.WIND_DIRECTION, Kind.SUPPLY_STATE)
