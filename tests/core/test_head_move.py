@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from minewatch.core.alarms.alarm import is_active
+from minewatch.core.alarms.alarm import find, is_active
 from minewatch.core.fold import recover
 from minewatch.core.readings.head_move import PER_MINE_MAX
 from minewatch.core.snapshot import durable_from_json, durable_to_json
@@ -117,11 +117,26 @@ def test_its_time_ends_it_with_an_alarm(works) -> None:
     assert HEAD in works.state.durable.head_works.open
     works.turn(ms=1)
     assert works.of("head_work_ended")[-1].data["reason"] == "expired"
-    assert is_active(works.state.durable, AlarmKind.HEAD_WORK_OVERRUN, HEAD)
+    assert find(works.state.durable, AlarmKind.HEAD_WORK_OVERRUN, HEAD).zone == "Z0"
+    assert works.of("head_work_ended")[-1].data["by"] == ""
+    assert works.state.volatile.points.live[HEAD].guarded_ms == works.now_ms
     works.run(2)
     assert not works.causes
     _begin(works)
     assert not is_active(works.state.durable, AlarmKind.HEAD_WORK_OVERRUN, HEAD)
+
+
+def test_under_an_older_cover_it_ends_and_acts_all_the_same(works) -> None:
+    """A work whose cover is not its own comes into force and runs out like any other."""
+    works.command("hand_cover", "S4", point=HEAD, checker="S7")
+    _begin(works, minutes=1)
+    works.run(1)
+    assert _quality(works) == "INHIBITED"
+    started_ms = works.state.durable.head_works.open[HEAD].started_ms
+    works.restart(down_ms=5_000)
+    assert works.state.durable.head_works.open[HEAD].started_ms == started_ms
+    works.run(61)
+    assert works.of("head_work_ended")[-1].data["reason"] == "expired"
 
 
 def test_by_default_it_lasts_an_hour(works) -> None:
