@@ -101,6 +101,7 @@ def counts(frame: Frame) -> dict[str, int]:
         "calibrating": len(frame.section("calibrations")),
         "disabled": sum(each.get("quality") == "INHIBITED" for each in points),
         "hand_covered": len(frame.section("hand_covers")),
+        "shelved": len(frame.section("shelved")),
         "unclosed": sum(not each.get("closed", False) for each in alarms),
     }
 
