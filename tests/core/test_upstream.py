@@ -2,6 +2,7 @@
 
 import pytest
 
+from minewatch.core.power.outputs import LEVELS
 from minewatch.core.view import sections
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Output, OutputRole, Point
@@ -132,3 +133,20 @@ def test_an_upstream_that_is_not_ours_to_drive_is_asked_and_no_more(mine_of, rig
     rig.turn(readings={"Z0_H0": 160})
     rig.run(10)
     assert rig.of("upstream_exhausted") == []
+
+
+def test_a_feed_that_is_lost_after_its_proof_changes_nothing(rig) -> None:
+    """What is not GOOD says neither that power is back nor that it is still off."""
+    _trip(rig)
+    rig.run(3)
+    rig.world["FEED_Z0"] = Quality.COMM_FAULT
+    rig.run(5)
+    assert [name for name in CHAIN if not rig.written[name]] == ["cut_Z0"]
+    shown = sections(rig.mine, rig.state, rig.now_ms)["outputs"]["cut_Z0"]
+    assert shown["proved"] is True
+    assert shown["failed"] is False
+
+
+def test_every_role_has_a_level() -> None:
+    """A new role without a level would end every step in an error."""
+    assert set(LEVELS) == set(OutputRole)

@@ -163,11 +163,6 @@ def void(draft: "Draft", outputs: Iterable[str], *reasons: str) -> None:
             )
 
 
-def power_cuts(draft: "Draft", outputs: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the outputs that cut power."""
-    return tuple(each for each in outputs if draft.mine.output(each).role is OutputRole.POWER_CUT)
-
-
 def _latched(durable: "Durable", event: Event) -> "Durable":
     interlock, data = durable.interlock, event.data
     known = interlock.causes.get(data["cause"])

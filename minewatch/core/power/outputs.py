@@ -7,7 +7,7 @@ gate: energised means entry permitted; exits are never blocked. fan_start: energ
 of a local fan by hand. In mode monitor the table is empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from minewatch.core.people import headcount
@@ -23,30 +23,45 @@ def wanted(draft: "Draft") -> Mapping[str, bool] | None:
     """Return the complete table, or None while the start is not proven."""
     if start.is_proving(draft):
         return None
-    table = {output.id: _level(draft, output) for output in draft.plan.driven.values()}
+    table = {each.id: LEVELS[each.role](draft, each) for each in draft.plan.driven.values()}
     proof.note(draft, table)
     return table
 
 
-def _level(draft: "Draft", output: Output) -> bool:
-    match output.role:
-        case OutputRole.POWER_CUT:
-            return output.id not in draft.durable.interlock.held
-        case OutputRole.SIREN | OutputRole.BROADCAST:
-            return withdrawal.concerns(withdrawal.standing_zones(draft.durable), output)
-        case OutputRole.HORN:
-            return draft.volatile.alarms.horn or emergencies.sounds(draft)
-        case OutputRole.SURFACE_HORN:
-            return "console" in draft.durable.house.faults
-        case OutputRole.GATE:
-            return _entry_permitted(draft)
-        case OutputRole.FAN_START:
-            return permits.fan_start(draft, output)
+def _closed(draft: "Draft", output: Output) -> bool:
+    return output.id not in draft.durable.interlock.held
 
 
-def _entry_permitted(draft: "Draft") -> bool:
+def _sounds(draft: "Draft", output: Output) -> bool:
+    return withdrawal.concerns(withdrawal.standing_zones(draft.durable), output)
+
+
+def _horn(draft: "Draft", output: Output) -> bool:
+    del output
+    return draft.volatile.alarms.horn or emergencies.sounds(draft)
+
+
+def _surface_horn(draft: "Draft", output: Output) -> bool:
+    del output
+    return "console" in draft.durable.house.faults
+
+
+def _entry_permitted(draft: "Draft", output: Output) -> bool:
+    del output
     return (
         headcount.entry_permitted(draft)
         and not withdrawal.no_descent(draft.durable)
         and not withdrawal.standing_zones(draft.durable)
     )
+
+
+LEVELS: Mapping[OutputRole, Callable[["Draft", Output], bool]] = {
+    OutputRole.POWER_CUT: _closed,
+    OutputRole.SIREN: _sounds,
+    OutputRole.BROADCAST: _sounds,
+    OutputRole.HORN: _horn,
+    OutputRole.SURFACE_HORN: _surface_horn,
+    OutputRole.GATE: _entry_permitted,
+    OutputRole.FAN_START: permits.fan_start,
+}
+"""What each role's level follows from."""

@@ -92,17 +92,15 @@ def count(draft: "Draft", group: VoteGroup) -> Count:
     due_ms = NEVER_MS
     for head in group.heads:
         plan = draft.plan.points[head]
-        match _stance(draft, plan):
-            case Stance.FOR:
-                yes.append(head)
-                if not draft.live[head].quality.raises:
-                    lost.append(head)
-            case Stance.SILENT:
-                due_ms = min(due_ms, _lock_ms(draft, plan))
-            case Stance.REMOVED:
-                removed.append(head)
-            case Stance.AGAINST:
-                pass
+        stance = _stance(draft, plan)
+        if stance is Stance.FOR:
+            yes.append(head)
+            if not draft.live[head].quality.raises:
+                lost.append(head)
+        elif stance is Stance.SILENT:
+            due_ms = min(due_ms, _lock_ms(draft, plan))
+        elif stance is Stance.REMOVED:
+            removed.append(head)
     needed = max(1, group.needed - len(removed))
     return Count(needed, tuple(yes), tuple(lost), tuple(removed), due_ms)
 
