@@ -1,10 +1,15 @@
 """在岗确认 and 查岗: asked by night and by the county, answered by name, missed once."""
 
+from dataclasses import replace
+
 import pytest
 
+from minewatch.core.alarms import duty
 from minewatch.core.fold import recover
+from minewatch.core.state import Durable
 from minewatch.core.view import view
 from minewatch.model.alarm import AlarmKind, AlarmState
+from minewatch.model.event import Event
 from minewatch.model.image import Notice
 from minewatch.model.mine import Watch
 
@@ -216,6 +221,17 @@ def test_a_restart_forgets_no_question(night, rebooted) -> None:
         assert ended.data["check"] == check
         assert len(after) == 1
     assert before_ms > 6_000
+
+
+@pytest.mark.parametrize(("shift_ms", "kept"), [(-1, False), (0, True), (1, True)])
+def test_only_a_clock_that_began_anew_lets_the_night_ask_at_once(shift_ms: int, kept) -> None:
+    """A start at the very moment of the last event is no reboot."""
+    check = duty.Check("D1", "clock", 900)
+    before = replace(Durable(), now_ms=1_000, duty=duty.DutyDurable({"D1": check}, 900))
+    event = Event("controller_started", 1, 0, 1_000 + shift_ms, 0, True, {})
+    after = duty.FOLDS["controller_started"](before, event).duty
+    assert after.asked_ms == (900 if kept else None)
+    assert after.checks["D1"].asked_ms == (900 if kept else 899)
 
 
 def test_a_county_question_keeps_its_age_over_a_reboot(rig) -> None:

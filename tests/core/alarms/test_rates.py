@@ -155,6 +155,19 @@ def test_a_reboot_between_two_events() -> None:
     assert rates.rates(events).span_ms == 60_000 + 100 + 100
 
 
+def test_a_clock_that_was_set_gives_no_time() -> None:
+    """Two events of one moment are no time apart, whatever the wall clock says between them."""
+    events = [_event("controller_started", 7, wall_ms=0), _event("journal_sealed", 7, wall_ms=500)]
+    assert rates.rates(events).span_ms == 0
+
+
+def test_what_the_figures_are_made_of() -> None:
+    """These kinds alone need be read from a record; the seal of each minute carries the time on."""
+    assert rates.KINDS == {
+        "alarm_raised", "alarm_cleared", "controller_started", "journal_sealed",
+    }  # fmt: skip
+
+
 def test_the_targets() -> None:
     """One alarm in ten minutes, ten after an upset, a hundredth of the time."""
     assert (rates.PER_HOUR_MAX, rates.PEAK_MAX, rates.FLOOD_PERCENT_MAX) == (6, 10, 1)
