@@ -15,7 +15,7 @@ import pytest
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line.line import Line, Turn
 from minewatch_drivers.runners import tcp_runner
-from minewatch_drivers.runners.hub import HEAP_SPARE, NEVER_US, Hub, hub_of
+from minewatch_drivers.runners.hub import HEAP_SPARE, NEVER_US, READ, Hub, hub_of
 from minewatch_drivers.runners.tcp_runner import UNSENT_MAX, TcpRunner, numeric
 
 from minewatch.model.quality import Quality
@@ -377,3 +377,49 @@ def test_the_open_hubs_of_a_loop_are_found_again(kit: SimpleNamespace) -> None:
         return same, other
 
     assert asyncio.run(look()) == (True, False)
+
+
+class Eared:
+    """A member that notes what time it is told, and loses some of it before the next one."""
+
+    def __init__(self, near: socket.socket, told_us: list[int]) -> None:
+        self.armed_us = NEVER_US
+        self.near = near
+        self.told_us = told_us
+
+    def ready(self, _events: int, now_us: int) -> None:
+        """Take what came, slowly."""
+        self.told_us.append(now_us)
+        self.near.recv(16)
+        sum(range(20_000))
+
+    def ring(self) -> None:
+        """Never."""
+        raise AssertionError
+
+    def fail(self) -> None:
+        """Never."""
+        raise AssertionError
+
+
+async def test_what_is_ready_together_has_one_time(kit: SimpleNamespace) -> None:
+    """Members of one batch are told the same moment: when the kernel said that they were ready."""
+    hub, told_us = Hub(asyncio.get_running_loop(), kit.peers.CLOCK), list[int]()
+    pairs = [socket.socketpair() for _ in range(5)]
+    members = [Eared(near, told_us) for near, _ in pairs]
+    for member in members:
+        hub.join(member)
+        hub.watch(member.near.fileno(), member, READ)
+    begun_us = kit.peers.CLOCK.now_us()
+    for _, far in pairs:
+        far.send(b"x")
+    while len(told_us) < len(members):
+        await asyncio.sleep(0)
+    assert len(set(told_us)) == 1
+    assert told_us[0] >= begun_us
+    for member in members:
+        hub.unwatch(member.near.fileno())
+        hub.leave(member)
+    for pair in pairs:
+        for end in pair:
+            end.close()

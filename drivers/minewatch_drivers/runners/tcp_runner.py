@@ -139,11 +139,12 @@ class TcpRunner:
             return
         line = self._line
         send, wake_us, reconnect = line.poll(now_us)
-        if send is not None and self._open:
-            self._send(send, now_us)
-        if reconnect and self._open:
-            self._lost(line.status().error, now_us)
-            return
+        if self._open:
+            if send is not None:
+                self._send(send, now_us)
+            if reconnect and self._open:
+                self._lost(line.status().error, now_us)
+                return
         if wake_us < self.armed_us or self._step_us < self.armed_us:
             hub.wake_at(self, min(wake_us, self._step_us))
         if line.fresh:

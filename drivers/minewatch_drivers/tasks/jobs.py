@@ -7,7 +7,7 @@ It knows when it is due; the line decides whose turn it is.
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import repeat
+from itertools import repeat, starmap
 from operator import add, getitem
 from typing import Any, Protocol
 
@@ -231,7 +231,9 @@ class Poll:
                 # What the words of each signal mean, with the name of its point before it.
                 pick, meant = self._pick, self._meant
                 named = map(add, self._names, meant(pick(block)))
-                readings = tuple(map(_new, _EACH_READING, named))
+                # A zip that is used up at once hands the same tuple on again and again.
+                arguments = zip(_EACH_READING, named, strict=False)
+                readings = tuple(starmap(_new, arguments))
             self._outbox.samples.append(_new(Sample, (self._device, first_us // 1000, readings)))
         return ""
 

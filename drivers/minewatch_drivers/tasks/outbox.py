@@ -64,7 +64,9 @@ class Outbox:
 
     def take(self) -> Taken:
         """Return everything and start anew; safe while the line's thread appends."""
-        samples = _drain(self.samples)
+        queue = self.samples
+        # Mostly it is one sample, told as soon as it has come.
+        samples = (queue.popleft(),) if len(queue) == 1 else _drain(queue)
         if not (self.sightings or self.read_backs or self.notices):
             return _new(Taken, (samples, (), (), ())) if samples else NOTHING
         taken = Taken(
@@ -80,6 +82,4 @@ _T = TypeVar("_T")
 def _drain(queue: deque[_T]) -> tuple[_T, ...]:
     if not queue:
         return ()
-    if len(queue) == 1:
-        return (queue.popleft(),)
     return tuple([queue.popleft() for _ in range(len(queue))])
