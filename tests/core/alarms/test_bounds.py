@@ -141,3 +141,17 @@ def test_clearing_what_does_not_stand_says_nothing(rig, draft_of) -> None:
         alarm.clear(draft, AlarmKind.LOW, "Z0_H0")
     assert [e.kind for e in draft.events] == ["alarm_raised", "alarm_cleared"]
     assert draft.events[-1].data["duration_ms"] == 0
+
+
+def test_the_first_raise_is_the_first_occurrence(rig, draft_of) -> None:
+    """Each raise before anybody answered is one more; a new instance has climbed no step."""
+    draft = draft_of(rig)
+    for _ in range(2):
+        alarm.raise_(draft, AlarmKind.LOW, "Z0_H0")
+        alarm.clear(draft, AlarmKind.LOW, "Z0_H0")
+    counts = [e.data["occurrences"] for e in draft.events if e.kind == "alarm_raised"]
+    assert counts == [1, 2]
+    item = alarm.find(draft.durable, AlarmKind.LOW, "Z0_H0")
+    assert (item.step, item.stepped_ms, item.told, item.occurrences) == (0, 0, (), 2)
+    alarm.raise_(draft, AlarmKind.LOW, "Z0_H1")
+    assert alarm.find(draft.durable, AlarmKind.LOW, "Z0_H1").occurrences == 1

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from minewatch.core.alarms import alarm
 from minewatch.core.people.roster import Span
+from minewatch.model.alarm import AlarmKind
 from minewatch.model.image import Notice
 from minewatch.model.mine import Output, OutputRole
 
@@ -128,6 +130,16 @@ def test_the_corridor_horn_stands_in_for_a_page_that_nobody_hears(
     if sounds:
         rig.command("acknowledge", "S1", alarms=sorted(rig.state.durable.alarms.items))
         assert rig.last.outputs["horn"] is False
+
+
+def test_priority_3_waits_for_a_page_that_is_heard(manned, give) -> None:
+    """What needs a person soon does not sound in the corridor."""
+    rig = manned()
+    rig.turn(notices=(MUTED,))
+    _pass(rig, 60_001)
+    give(rig, lambda draft: alarm.raise_(draft, AlarmKind.OVER_TIME, "B1"))
+    rig.turn(notices=(MUTED,))
+    assert rig.last.outputs["horn"] is False
 
 
 def test_while_a_page_is_heard_the_horn_waits_its_time(manned) -> None:
