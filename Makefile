@@ -8,7 +8,7 @@ SECONDS ?= 0
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench nightly format clean
+.PHONY: help demo test check bench nightly format clean coverage mutants
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ check: $(VENV)/dev.ok  ## format, lint, types, import contracts
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 
 test: $(VENV)/dev.ok  ## everything that must hold before a change lands
-	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark
+	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark spin gcc
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not nightly and not system and not browser"
 	@$(BIN)/pytest -q -n 2 --dist loadfile -m "(system or browser) and not nightly"
@@ -45,8 +45,15 @@ bench: $(VENV)/dev.ok  ## measured figures, each beside a peer or a limit
 	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 nightly: $(VENV)/dev.ok  ## slow campaigns
-	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark
+	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark spin gcc
 	@$(BIN)/pytest -q -m nightly --timeout 7200
+
+coverage: $(VENV)/dev.ok  ## every branch of the core is passed by its own tests
+	@$(BIN)/coverage run --branch --source=minewatch/core -m pytest -q tests/core -m "not nightly" -p no:xdist
+	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
+
+mutants: $(VENV)/dev.ok  ## change the core in thousands of ways; a test must notice (hours)
+	@$(BIN)/python tools/mutants/run.py --jobs 2
 
 format: $(VENV)/dev.ok  ## put the code in form
 	@$(BIN)/ruff format .
