@@ -109,11 +109,6 @@ def observe(draft: "Draft") -> None:
     )
 
 
-def is_faulty(draft: "Draft", family: str) -> bool:
-    """Say whether a fault of the house stands."""
-    return family in draft.durable.house.faults
-
-
 def begin(draft: "Draft", family: str, subject: str, said: Mapping[str, Any]) -> None:
     """Say once that something of the house is wrong."""
     key = f"{family}:{subject}" if subject else family

@@ -93,3 +93,30 @@ def test_a_flood_of_faults_never_hides_a_failing_ledger(rig) -> None:
     assert _say(rig, "ledger_fault", "ledger")[:1] == ["house_fault"]
     assert "ledger" in rig.state.durable.house.faults
     assert len(rig.state.durable.house.faults) == 257
+
+
+def test_a_clock_that_is_vouched_for_or_no_longer_is_said(rig) -> None:
+    """Each change of trust is one event; nothing is said while it stays."""
+    for trusted in (False, False, True, True):
+        rig.wall_trusted = trusted
+        rig.turn()
+    assert [each.data["trusted"] for each in rig.of("clock_trust_changed")] == [False, True]
+
+
+def test_a_refused_configuration_is_evidence_with_bounded_reasons(rig) -> None:
+    """At most 64 reasons and 120 characters of each; what is no text is empty."""
+    said = {"config": 7, "reasons": ["x" * 200, 5, *["r"] * 100]}
+    assert _say(rig, "configuration_refused", "s", **said) == ["configuration_refused"]
+    data = rig.events[-1].data
+    assert (data["config"], data["subject"], len(data["reasons"])) == ("", "", 64)
+    assert data["reasons"][:3] == ["x" * 120, "", "r"]
+
+
+def test_a_write_by_hand_keeps_the_words_of_a_person_out_of_the_leaf(rig) -> None:
+    """The reason is the event's text; in the data there are codes alone."""
+    said = {"unit": 3, "pdu": "0501", "reason": "换继电器"}
+    assert _say(rig, "bus_write_ordered", "line_1", **said) == ["bus_write_ordered"]
+    event = rig.events[-1]
+    assert (event.text, event.data) == (
+        "换继电器", {"pdu": "0501", "subject": "line_1", "unit": 3},
+    )  # fmt: skip
