@@ -109,7 +109,10 @@ def test_three_overruns_in_a_row_are_a_fault_said_once(controller: Controller) -
 @pytest.mark.parametrize(
     ("mode", "roles"),
     [
-        (Mode.CONTROL, set(OutputRole) - {OutputRole.BROADCAST, OutputRole.SURFACE_HORN}),
+        (
+            Mode.CONTROL,
+            set(OutputRole) - {OutputRole.BROADCAST, OutputRole.SURFACE_HORN, OutputRole.FAN_START},
+        ),
         (Mode.ALARM, {OutputRole.SIREN, OutputRole.HORN, OutputRole.GATE}),
     ],
 )
