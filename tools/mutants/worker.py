@@ -6,6 +6,7 @@ Started by `run.py`; writes one line of JSON per mutant. What stands here runs i
 import ast
 import contextlib
 import json
+import mmap
 import os
 import re
 import resource
@@ -27,7 +28,10 @@ sys.path.insert(0, str(HERE))
 from plant import mutant, plant_before_import, plant_in_function  # noqa: E402
 from sites import Site  # noqa: E402
 
-TESTS = ["tests/core", "-q", "-m", "not nightly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+PLAIN = ["-q", "-m", "not nightly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+TESTS = ["tests/core", *PLAIN, "--ignore=tests/core/test_exhaustive.py"]
+"""The exhaustive search passes every line for half a minute: too slow to be asked each time."""
+
 MEMORY_BYTES = 3 * 2**30
 KILLED, SURVIVED, LATE = 1, 0, 3
 
@@ -45,6 +49,8 @@ class Session:
         self.tests: dict[tuple[str, int], list[int]] = {}
         self.mentions: dict[str, set[int]] = {}
         self.cost_s: list[float] = []
+        self.killers: dict[str, dict[int, None]] = defaultdict(dict)
+        self.killer = mmap.mmap(-1, 4)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a failure, wherever it happens."""
@@ -143,25 +149,40 @@ class Session:
         }
 
     def _tests_for(self, path: str, number: int) -> list[int]:
-        """Return the tests that may notice, the cheapest first, as many as the budget lets run."""
+        """Return the tests that may notice, the likeliest first, as many as the budget lets run.
+
+        Likely are those that killed a mutant of this file before, and those of its module's file.
+        """
         _, site, _ = mutant(ROOT / path, number)
         if site.inside:
             first, last = site.lines
             lines = range(first, last + 1)
             found = set().union(*(self.tests.get((path, each), ()) for each in lines))
-            near = found
+            near: set[int] = set()
         else:
             found = set().union(*(self.mentions.get(each, ()) for each in site.names))
             found |= set() if found else set(range(len(self.items)))
             near = self._near(path, site)
+        room, stem = Path(path).parent.name, Path(path).stem
+        own = {n for n in found | near if self._is_own(n, room, stem)}
+        killers = {test: -at for at, test in enumerate(self.killers[path])}
+
+        def rank(test: int) -> tuple[int, bool, bool, float]:
+            return killers.get(test, 1), test not in near, test not in own, self.cost_s[test]
+
         chosen: list[int] = []
         spent_s = 0.0
-        for each in sorted(found | near, key=lambda one: (one not in near, self.cost_s[one])):
+        for each in sorted(found | near, key=rank):
             spent_s += self.cost_s[each]
             if chosen and spent_s > self.budget_s:
                 break
             chosen.append(each)
         return chosen
+
+    def _is_own(self, test: int, room: str, stem: str) -> bool:
+        """Say whether a test stands in a file that is named after the module or its room."""
+        folder, _, file = self.items[test].nodeid.partition("::")[0].rpartition("/")
+        return stem in file or folder.endswith(f"/{room}")
 
     def _near(self, path: str, site: Site) -> set[int]:
         """Return the tests that pass a function of the file named in the mutant's own line."""
@@ -184,10 +205,16 @@ class Session:
                     os._exit(LATE)
                 code = self._first_failure(tests)
             os._exit(code)
-        return _verdict(_waited(pid, limit_s))
+        verdict = _verdict(_waited(pid, limit_s))
+        if verdict != "survived":
+            killer = int.from_bytes(self.killer[:], "big")
+            self.killers[path].pop(killer, None)
+            self.killers[path][killer] = None
+        return verdict
 
     def _first_failure(self, tests: list[int]) -> int:
         for each in tests:
+            self.killer[:] = each.to_bytes(4, "big")
             self._run(self.items[each])
             if self.failed:
                 return KILLED
@@ -267,7 +294,7 @@ def _one(path: str, number: str, names: str) -> int:
     plant_before_import(module, ROOT / path, int(number))
     wanted = json.loads(Path(names).read_text())
     files = list(dict.fromkeys(each.partition("::")[0] for each in wanted))
-    return int(pytest.main([*files, *TESTS[1:], "-x"], plugins=[InOrder(wanted)]))
+    return int(pytest.main([*files, *PLAIN, "-x"], plugins=[InOrder(wanted)]))
 
 
 def main() -> int:
