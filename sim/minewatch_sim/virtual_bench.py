@@ -58,6 +58,7 @@ class VirtualWire:
         self._connection = 0
         self._connected = False
         self._buried = False
+        self._opened_us = -RECONNECT_US
         self._wake_us = -1
         self._busy_until_us = 0
         self._last_byte_us = 0
@@ -77,6 +78,7 @@ class VirtualWire:
             self._bench.at(now_us + RECONNECT_US, self.open)
         else:
             self._connected = True
+            self._opened_us = now_us
             self._connection += 1
             self._framing = self._bus.framing()
             self.line.connected(now_us)
@@ -132,7 +134,8 @@ class VirtualWire:
         now_us = self._bench.clock.now_us()
         self.close()
         self.line.lost(now_us, why)
-        self._bench.at(now_us + 1_000, self.open)
+        again_us = max(now_us + 1_000, self._opened_us + RECONNECT_US)
+        self._bench.at(again_us, self.open)
 
     def _arrive(self, connection: int, data: bytes) -> None:
         if connection != self._connection:

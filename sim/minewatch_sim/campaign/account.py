@@ -25,7 +25,7 @@ class Latched(NamedTuple):
 class Granted(NamedTuple):
     """A granted release that has not acted: where it stands in the ledger and who gave it."""
 
-    index: int
+    place: int
     by: str
     second: str
     outputs: tuple[str, ...]
@@ -33,9 +33,9 @@ class Granted(NamedTuple):
 
 
 class Open(NamedTuple):
-    """An act that lowers protection: where it stands in the ledger, since when, how long at most."""
+    """An act that lowers protection: where it stands in the ledger, since when, how long."""
 
-    index: int
+    place: int
     at_ms: int
     by: str
     most_ms: int | None
@@ -106,6 +106,7 @@ class Account:
     alarms: dict[str, Stands] = field(default_factory=dict)
     shelves: dict[str, Open] = field(default_factory=dict)
     tested_ms: dict[str, int] = field(default_factory=dict)
+    faults: set[str] = field(default_factory=set)
     withdrawal: Withdrawal | None = None
     silenced_ms: int = 0
     config: str = ""
@@ -135,6 +136,8 @@ class Account:
             "controller_started": self._started,
             "shelving_ordered": self._shelved,
             "shelving_ended": lambda data, _: self._unshelved(data),
+            "house_fault": lambda data, _: self.faults.add(data["family"]),
+            "house_restored": lambda data, _: self.faults.discard(data["family"]),
             "person_closed": lambda _, __: self._close_person(),
             "due_dates_set": self._due,
             "interlock_tested": self._tested,
@@ -274,6 +277,7 @@ class Account:
     def _started(self, data: Data, at_ms: int) -> None:
         del at_ms
         self.grants.clear()
+        self.faults.clear()
         self.config = data["config"]
 
     def _shelved(self, data: Data, at_ms: int) -> None:

@@ -7,11 +7,11 @@ from minewatch.core.step import Step
 from minewatch.model.image import Image
 from minewatch_sim.campaign.house import House
 from minewatch_sim.campaign.invariant import Invariant
-from minewatch_sim.campaign.invariants_house import HOUSE
+from minewatch_sim.campaign.invariants_house import HOUSE, STEP_MS
 from minewatch_sim.campaign.invariants_people import PEOPLE
 from minewatch_sim.campaign.invariants_power import POWER
 from minewatch_sim.campaign.reached import Reached
-from minewatch_sim.campaign.witness import Turn, Witness
+from minewatch_sim.campaign.witness import GAP_MS, Turn, Witness
 
 EVERY: tuple[type[Invariant], ...] = (*POWER, *HOUSE, *PEOPLE)
 NEWEST_EVENTS = 20
@@ -37,6 +37,9 @@ class Court:
         self._witness = witness
         self._reached = reached
         self._judges = tuple(each() for each in EVERY)
+        self._turners = tuple(each for each in self._judges if _overrides(each, "turn"))
+        self._readers = tuple(each for each in self._turners if each.reads)
+        self._seconds = tuple(each for each in self._judges if _overrides(each, "second"))
         self._senders = tuple(each for each in self._judges if _overrides(each, "sent"))
         self.violations: dict[str, Violation] = {}
         house.listeners.append(self._heard)
@@ -57,7 +60,7 @@ class Court:
             self.dark()
             return
         self._reached.second(witness, frame)
-        for judge in self._judges:
+        for judge in self._seconds:
             self._note(judge.code, judge.second(witness, frame))
 
     def dark(self) -> None:
@@ -74,10 +77,12 @@ class Court:
     def _heard(self, decided: Step, image: Image) -> None:
         witness = self._witness
         turn = witness.heard(decided, image)
-        if _is_quiet(turn):
+        quiet = _is_quiet(turn)
+        if quiet and not image.samples:
             return
-        self._reached.turn(witness, turn)
-        for judge in self._judges:
+        if not quiet:
+            self._reached.turn(witness, turn)
+        for judge in self._readers if quiet else self._turners:
             self._note(judge.code, judge.turn(witness, turn))
 
     def _born(self, prior: str) -> None:
@@ -105,15 +110,14 @@ class Court:
 
 
 def _is_quiet(turn: Turn) -> bool:
-    """Say whether nothing in a cycle can concern anybody: nothing came, nothing was decided."""
-    image = turn.image
+    """Say whether a cycle decided nothing and asked nothing."""
     return (
-        not image.samples
-        and not turn.events
-        and not image.commands
+        not turn.events
+        and not turn.image.commands
         and turn.outputs is not None
         and turn.outputs == turn.before
-        and image.cycle % 10 != 0
+        and turn.gap_ms <= GAP_MS
+        and abs(turn.wall_step_ms) <= STEP_MS
     )
 
 

@@ -55,6 +55,8 @@ class Happenings:
             "sleep": self._sleep,
             "flood": self._flood,
             "cage": self._cage,
+            "fan": self._fan,
+            "gas_zone": self._gas_zone,
             "crash": self._crash,
             "crash_now": self._crash_now,
             "restart": self._restart,
@@ -103,9 +105,8 @@ class Happenings:
         return sorted(p for each in self._witness.wiring.zones.values() for p in each)
 
     def _head(self, said: Said) -> str:
-        heads = self._heads()
         paired = said.get("paired") or said.get("beside")
-        return self._people.paired(said["pick"]) if paired else heads[said["pick"] % len(heads)]
+        return self._people.paired(said["pick"]) if paired else _pick(said, self._heads())
 
     def _device(self, said: Said) -> str:
         mine = self._house.plant.mine
@@ -113,17 +114,18 @@ class Happenings:
             point = self._people.paired(said["pick"])
             zone = self._witness.wiring.zones[mine.point(point).zone]
             return mine.point(next((p for p in zone if p != point), point)).device
+        if said.get("voter"):
+            heads = [each for each in self._heads() if each.startswith("R_")]
+            return mine.point(heads[-1]).device
         if said.get("head"):
             return mine.point(self._head(said)).device
-        return mine.devices[said["pick"] % len(mine.devices)].id
+        return _pick(said, [each.id for each in mine.devices])
 
     def _bus(self, said: Said) -> str:
-        buses = sorted(self._house.bench.buses)
-        return buses[said["pick"] % len(buses)]
+        return _pick(said, sorted(self._house.bench.buses))
 
     def _relay(self, said: Said) -> str:
-        relays = sorted({o.device for o in self._house.plant.mine.outputs})
-        return relays[said["pick"] % len(relays)]
+        return _pick(said, sorted({o.device for o in self._house.plant.mine.outputs}))
 
     # ------------------------------------------------------------ air and devices
 
@@ -197,6 +199,19 @@ class Happenings:
     def _cage(self, said: Said) -> None:
         self._house.plant.do("cage", come=said["come"], go=said["go"])
 
+    def _fan(self, said: Said) -> None:
+        """Set the fans of the heading: main, standby, wind in the duct."""
+        for point, value in said["shows"]:
+            if point in self._house.plant.shown:
+                self._house.plant.show(point, value)
+
+    def _gas_zone(self, said: Said) -> None:
+        """Let gas come over several heads of the return at once."""
+        heads = [each for each in self._heads() if each.startswith("R_")][: said["heads"]]
+        for each in heads:
+            pick = self._heads().index(each)
+            self._gas(said | {"pick": pick})
+
     # ------------------------------------------------------------ the box
 
     def _wall_step(self, said: Said) -> None:
@@ -206,7 +221,13 @@ class Happenings:
         self._house.bench.clock.trusted = said["on"]
 
     def _disk(self, said: Said) -> None:
-        self._house.disk(failing=said["on"])
+        """Fill the disk or make room; the record finds out by its next write, or later."""
+        if said.get("quiet_ms"):
+            self._house.bench.store.failing = True
+            self.at(self.now_ms + said["quiet_ms"], "disk", {"on": True})
+            return
+        if said["on"] or self._house.bench.store.failing:
+            self._house.disk(failing=said["on"])
 
     def _disk_slow(self, said: Said) -> None:
         self._house.bench.store.slow_ms = said["ms"]
@@ -278,3 +299,8 @@ class Happenings:
             variant = "stricter"  # nothing stands against it: the plant would have to be rewired
         mine = mine_of(self._template, variant=variant) if variant else None
         self._house.live("crash", mine)
+
+
+def _pick(said: Said, of: list[str]) -> str:
+    at: int = said["pick"]
+    return of[at % len(of)]

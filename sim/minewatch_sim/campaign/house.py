@@ -92,6 +92,8 @@ class Recorder:
     ) -> None:
         """Take one cycle, or die of it."""
         dies = self.kill_on != "" and any(each.kind == self.kill_on for each in events)
+        if dies:
+            self.house.doomed = events
         if dies and self.before:
             self.house.killed_before_record = True
             raise Killed
@@ -123,6 +125,7 @@ class House:
         self.commands: dict[str, Command] = {}
         self.lives = 0
         self.killed_before_record = False
+        self.doomed: tuple[Event, ...] = ()
         self.console = self.upload = True
         self.rebooted_ms: int | None = None
         self._epoch_us = 0
@@ -176,6 +179,7 @@ class House:
             controller.notice("ledger_fault", "", error="full")
         controller.listeners += self.listeners
         self.controller = controller
+        bench.hear = controller.hear
         for each in self.begun:
             each(prior)
         return adopted

@@ -17,6 +17,8 @@ class Invariant:
 
     code = ""
     says = ""
+    reads = False
+    """Whether it looks at readings: then `turn` is called for every cycle that brings some."""
 
     def turn(self, w: Witness, t: Turn) -> Words:
         """Look at one cycle, after the witness has taken it."""

@@ -1,7 +1,10 @@
-"""Invariants of the house: the wanted table, the wire, starts, clocks, configurations, bounds
-(I18, I19, I20, I21, I22, I24, I28)."""
+"""Invariants of the house: the wanted table, the wire, starts, clocks, configurations, bounds.
+
+I18, I19, I20, I21, I22, I24, I28 of the safety case.
+"""
 
 import json
+from typing import ClassVar
 
 from minewatch.controller.board import COMMANDS_MAX, NOTICES_MAX
 from minewatch.core.fold import recover
@@ -10,9 +13,10 @@ from minewatch.core.state import Durable
 from minewatch.model.canonical import canonical
 from minewatch.model.event import Event
 from minewatch.model.mine import Mine, OutputRole
+from minewatch.model.quality import Quality
 from minewatch_sim.campaign.house import hash_of
 from minewatch_sim.campaign.invariant import Frame, Invariant, Words
-from minewatch_sim.campaign.invariants_power import CYCLE_MS, last_good_ms
+from minewatch_sim.campaign.invariants_power import CYCLE_MS
 from minewatch_sim.campaign.plant import QUEUE_MAX
 from minewatch_sim.campaign.witness import GAP_MS, SOUNDERS, Turn, Witness
 
@@ -64,6 +68,8 @@ class WholeTable(Invariant):
 
     def _unfed(self, w: Witness, now_ms: int) -> Words:
         plant, fed = w.house.plant, w.unfed_ms(now_ms)
+        if now_ms == w.shaken_ms:
+            return  # the box has just come out of its drawer, and the modules with it
         for output in w.house.plant.mine.outputs:
             silent_ms = fed.get(output.device)
             coil = plant.coils.get(output.device, output.signal)
@@ -94,24 +100,12 @@ class OwnTime(Invariant):
     code = "I20"
     says = "a delay is right to one cycle whatever the wall clock does; gaps and jumps are entries"
 
-    def __init__(self) -> None:
-        self._offset_ms: int | None = None
-        self._last_ms = 0
-
-    def born(self, w: Witness) -> Words:
-        """A new run compares nothing with the one before."""
-        self._offset_ms = None
-        yield from ()
-
     def turn(self, w: Witness, t: Turn) -> Words:
         """A jump or gap is said in its cycle; a fault lock comes at its time, not before."""
-        offset_ms = t.image.wall_ms - t.image.now_ms
-        if self._offset_ms is not None:
-            if abs(offset_ms - self._offset_ms) > STEP_MS and t.event("clock_stepped") is None:
-                yield f"the wall clock jumped {offset_ms - self._offset_ms} ms, unrecorded"
-            if t.now_ms - self._last_ms > GAP_MS and t.event("time_gap") is None:
-                yield f"nothing ran for {t.now_ms - self._last_ms} ms, unrecorded"
-        self._offset_ms, self._last_ms = offset_ms, t.now_ms
+        if abs(t.wall_step_ms) > STEP_MS and t.event("clock_stepped") is None:
+            yield f"the wall clock jumped {t.wall_step_ms} ms, unrecorded"
+        if t.gap_ms > GAP_MS and t.event("time_gap") is None:
+            yield f"nothing ran for {t.gap_ms} ms, unrecorded"
         for event in t.events:
             if event.kind == "cause_latched" and event.data["cause_kind"] == "fault":
                 yield from self._early(w, t, event)
@@ -130,11 +124,14 @@ class OwnTime(Invariant):
         for point in event.data["points"]:
             if point not in w.wiring.points or w.account.touched(point):
                 continue
-            waited_ms = t.now_ms - last_good_ms(w, point)
+            good_ms = w.seen[point].good_ms
+            since_ms = good_ms if good_ms > 0 else w.began_ms
+            waited_ms = t.now_ms - max(since_ms, w.account.ended_ms.get(point, 0))
             due_ms = w.wiring.points[point].fault_after_ms
-            if waited_ms < due_ms and t.now_ms != w.account.ended_ms.get(point):
-                if w.seen[point].quality.name not in ("OVER_RANGE",):
-                    yield f"{point} was locked {waited_ms} ms after its last GOOD sample"
+            just_ended = t.now_ms == w.account.ended_ms.get(point)
+            over = w.seen[point].quality is Quality.OVER_RANGE
+            if waited_ms < due_ms and not just_ended and not over:
+                yield f"{point} was locked {waited_ms} ms after its last GOOD sample"
 
 
 class BoundConfiguration(Invariant):
@@ -145,8 +142,15 @@ class BoundConfiguration(Invariant):
         "a configuration is within the statutory bounds, in the ledger, and lowers nothing latched"
     )
 
-    TRIP_MOST = {"face_return_corner": 150, "face": 150, "face_return": 100, "heading": 150,
-                 "face_intake_high_gas": 50, "heading_return": 100, "district_return": 100}  # fmt: skip
+    TRIP_MOST: ClassVar[dict[str, int]] = {
+        "face_return_corner": 150,
+        "face": 150,
+        "face_return": 100,
+        "face_intake_high_gas": 50,
+        "heading": 150,
+        "heading_return": 100,
+        "district_return": 100,
+    }
 
     def __init__(self) -> None:
         self._mine: Mine | None = None

@@ -35,9 +35,9 @@ class WithdrawalStands(Invariant):
         if standing is None or t.outputs is None:
             return
         for output in w.wiring.driven.values():
-            if output.role in SOUNDERS and _hears(output, standing.zones):
-                if not t.outputs[output.id]:
-                    yield f"{output.id} is silent while {standing.id} stands"
+            hears = output.role in SOUNDERS and _hears(output, standing.zones)
+            if hears and not t.outputs[output.id]:
+                yield f"{output.id} is silent while {standing.id} stands"
 
     def second(self, w: Witness, frame: Frame) -> Words:
         """It is shown while it stands."""
@@ -76,7 +76,8 @@ class TrueCount(Invariant):
         now_ms = w.house.now_ms
         self._note(w, now_ms)
         count = frame["headcount"]
-        if now_ms - w.began_ms < WINDOW_MS or now_ms - w.shaken_ms < WINDOW_MS:
+        readers = {*(r.device for r in w.wiring.mine.readers), "gate_counter"}
+        if not all(w.is_calm(each, now_ms, 2 * WINDOW_MS) for each in readers):
             return
         least = min(n for _, n in self._truths)
         most = max(n for _, n in self._truths)
@@ -143,6 +144,7 @@ class AnswerFitsQuestion(Invariant):
     """I10: an accepted value is one that its own point had between question and answer."""
 
     code = "I10"
+    reads = True
     says = "a GOOD value was the point's own between its question and its arrival"
 
     KINDS = frozenset({Kind.METHANE, Kind.CARBON_MONOXIDE})
@@ -161,7 +163,7 @@ class AnswerFitsQuestion(Invariant):
 
 
 class AlarmIsSeen(Invariant):
-    """I12: an alarm is seen until it is closed out, heard until it is answered, and moves nothing."""
+    """I12: an alarm is seen until it is closed out, heard until answered, and moves nothing."""
 
     code = "I12"
     says = (
@@ -175,9 +177,9 @@ class AlarmIsSeen(Invariant):
         now_ms = w.house.now_ms
         for alarm in w.account.alarms.values():
             open_ = alarm.priority <= 2 and not alarm.closed
-            if (alarm.active or not alarm.answered or open_) and alarm.id not in frame["alarms"]:
-                if alarm.active or open_ or not alarm.held:
-                    yield f"{alarm.kind} of {alarm.source} ({alarm.id}) is not shown"
+            unheard = not alarm.answered and not alarm.held
+            if (alarm.active or open_ or unheard) and alarm.id not in frame["alarms"]:
+                yield f"{alarm.kind} of {alarm.source} ({alarm.id}) is not shown"
         urgent = [
             a for a in w.account.alarms.values()
             if a.priority == 1 and not a.answered and not a.held
@@ -212,6 +214,7 @@ class NeverShelved(Invariant):
 
     def turn(self, w: Witness, t: Turn) -> Words:
         """Look at what is put aside."""
+        del w
         for event in t.events:
             kind, data = event.kind, event.data
             held = kind in ("shelving_ordered", "shelving_began", "alarm_held")
@@ -232,20 +235,29 @@ class NeverShelved(Invariant):
 
 _R = Role
 NAMES: dict[str, tuple[str, frozenset[Role], frozenset[Role] | None]] = {
-    "release_granted": ("by", frozenset({_R.DISPATCHER}),
-                        frozenset({_R.DUTY_LEADER, _R.CHIEF_ENGINEER})),
-    "all_clear_given": ("by", frozenset({_R.DUTY_LEADER}),
-                        frozenset({_R.CHIEF_ENGINEER, _R.MINE_HEAD})),
+    "release_granted": (
+        "by",
+        frozenset({_R.DISPATCHER}),
+        frozenset({_R.DUTY_LEADER, _R.CHIEF_ENGINEER}),
+    ),
+    "all_clear_given": (
+        "by",
+        frozenset({_R.DUTY_LEADER}),
+        frozenset({_R.CHIEF_ENGINEER, _R.MINE_HEAD}),
+    ),
     "resumption_signed": ("by", frozenset({_R.CHIEF_ENGINEER}), frozenset({_R.MINE_HEAD})),
     "bypass_started": ("by", frozenset({_R.CHIEF_ENGINEER}), frozenset({_R.DUTY_LEADER})),
     "hand_cover_started": ("by", frozenset({_R.CHIEF_ENGINEER}), None),
     "calibration_started": ("by", frozenset({_R.FIELD_ENGINEER, _R.MONITORING_OPERATOR}), None),
     "person_closed": ("by", frozenset({_R.LAMP_ROOM_CLERK}), frozenset({_R.DISPATCHER})),
-    "alarms_closed": ("by", frozenset({_R.DISPATCHER, _R.MONITORING_OPERATOR, _R.DUTY_LEADER}),
-                      None),
+    "alarms_closed": (
+        "by",
+        frozenset({_R.DISPATCHER, _R.MONITORING_OPERATOR, _R.DUTY_LEADER}),
+        None,
+    ),
     "hand_value_recorded": ("checker", frozenset({_R.GAS_CHECKER}), None),
-}  # fmt: skip
-"""Which names an act that lowers protection must bear: the first, and the second where one is due."""
+}
+"""Which names an act that lowers protection must bear: the first, and the second if one is due."""
 
 
 class NamedByRight(Invariant):

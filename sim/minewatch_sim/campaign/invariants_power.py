@@ -1,12 +1,16 @@
-"""Invariants of power: what cuts, what holds a cut, what gives power back (I1, I2, I3, I11, I25)."""
+"""Invariants of power: what cuts, what holds a cut, what gives power back.
 
-from collections.abc import Iterator
+I1, I2, I3, I11, I25 of the safety case.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from minewatch.model.event import Event
 from minewatch.model.mine import OutputRole
 from minewatch.model.quality import Quality
 from minewatch_sim.campaign.invariant import Frame, Invariant, Words
-from minewatch_sim.campaign.witness import Turn, Witness
+from minewatch_sim.campaign.witness import Turn, Vote, Witness
 
 CYCLE_MS = 100
 SLACK_MS = 700
@@ -43,6 +47,7 @@ class TripCuts(Invariant):
     """I1: gas at the trip limit cuts in the same cycle, and what does not act is said."""
 
     code = "I1"
+    reads = True
     says = "a reading at its trip limit cuts in its own cycle; within 2T it is proved or alarmed"
 
     def turn(self, w: Witness, t: Turn) -> Words:
@@ -51,6 +56,15 @@ class TripCuts(Invariant):
             for point, output in demands(w, t):
                 if t.outputs.get(output, False):
                     yield f"{point} calls for {output}, which stays on"
+            for vote in w.wiring.votes:
+                yield from self._voted(w, t, vote)
+
+    def _voted(self, w: Witness, t: Turn, vote: Vote) -> Words:
+        """Heads that stand at their trip limit and are enough leave nothing on."""
+        asking = [each for each in vote.heads if w.asks(each, t)]
+        on = [each for each in sorted(vote.outputs) if t.outputs and t.outputs.get(each)]
+        if len(asking) >= vote.needed and on:
+            yield f"{asking} call for {on}, which stay on"
 
     def second(self, w: Witness, frame: Frame) -> Words:
         """A cut that stands for 2T is seen in the plant, or its failure is alarmed."""
@@ -69,8 +83,10 @@ class TripCuts(Invariant):
             said = w.account.stands("failed_actuation", output.id) or w.account.stands(
                 "feed_abnormal", output.id
             )
+            line = f"line:{w.wiring.bus(proof.id)}"
+            said = said or w.account.stands("sensor_fault", proof.id, line)
             if plant.power.feeders[output.id].live and not said:
-                yield f"{output.id} is live {now_ms - since_ms} ms after its cut, and nothing says so"
+                yield f"{output.id} is live {now_ms - since_ms} ms after its cut, unsaid"
 
 
 class LostIsCut(Invariant):
@@ -102,21 +118,19 @@ class LostIsCut(Invariant):
             ):
                 yield f"{point} has not been GOOD for {now_ms - since_ms} ms and nothing says so"
 
-    def turn(self, w: Witness, t: Turn) -> Words:
-        """A head under an open calibration or bypass whose place nobody guards still cuts."""
-        for kind in ("calibration", "bypass"):
-            for name, point in w.account.acts:
-                if name == kind and t.now_ms % 1_000 < CYCLE_MS:
-                    yield from self._unguarded(w, t, point)
+        for kind, point in w.account.acts:
+            if kind in ("calibration", "bypass") and w.outputs is not None:
+                yield from self._unguarded(w, now_ms, w.outputs, point)
 
-    def _unguarded(self, w: Witness, t: Turn, point: str) -> Words:
+    def _unguarded(self, w: Witness, now_ms: int, wanted: Mapping[str, bool], point: str) -> Words:
+        """A head under an open calibration or bypass whose place nobody guards still cuts."""
         outputs = w.wiring.faults.get(point, frozenset())
-        if not outputs or ("cover", point) in w.account.acts or t.outputs is None:
+        if not outputs or ("cover", point) in w.account.acts:
             return
         act_ms = max(a.at_ms for (_, p), a in w.account.acts.items() if p == point)
         since_ms = max(w.guarded_ms.get(point, 0), last_good_ms(w, point), act_ms)
-        if t.now_ms - since_ms > w.wiring.points[point].fault_after_ms + 12_000 + 2 * SLACK_MS:
-            on = [each for each in sorted(outputs) if t.outputs.get(each)]
+        if now_ms - since_ms > w.wiring.points[point].fault_after_ms + 12_000 + 2 * SLACK_MS:
+            on = [each for each in sorted(outputs) if wanted.get(each)]
             if on:
                 yield f"{point} is out of service, nothing guards its place, and {on} stay on"
 
@@ -138,11 +152,10 @@ class CutHolds(Invariant):
         for event in t.events:
             if event.kind == "released":
                 yield from self._release(w, t, event)
-        if t.outputs is not None:
-            for output in w.wiring.driven.values():
-                if output.role is OutputRole.POWER_CUT and t.outputs.get(output.id):
-                    if w.account.held(output.id):
-                        yield f"{output.id} is latched and wanted on"
+        for key, wanted in (t.outputs or {}).items():
+            is_cut = w.wiring.driven[key].role is OutputRole.POWER_CUT
+            if is_cut and wanted and w.account.held(key):
+                yield f"{key} is latched and wanted on"
 
     def _release(self, w: Witness, t: Turn, event: Event) -> Words:
         release = event.data["release"]
@@ -158,9 +171,19 @@ class CutHolds(Invariant):
                 yield f"{release} acted before its grant was on disk"
             if data["by"] == data["second"] or not data["second"]:
                 yield f"{release} has one name only"
-        for cause in event.data["causes"]:
-            for point in w.account.freed[cause].points:
+        for name in event.data["causes"]:
+            cause = w.account.freed[name]
+            if cause.kind == "fan":
+                yield from self._fans(w, name, cause.points)
+                continue
+            for point in cause.points:
                 yield from self._place(w, t, point)
+
+    def _fans(self, w: Witness, name: str, fans: tuple[str, ...]) -> Words:
+        """Power returns to a heading only while a fan is known to run."""
+        seen = [w.seen[each] for each in fans]
+        if not any(each.quality is Quality.GOOD and each.value == 1 for each in seen):
+            yield f"{name} was released although no fan runs"
 
     def _place(self, w: Witness, t: Turn, point: str) -> Words:
         seen = w.seen.get(point)
@@ -188,8 +211,13 @@ class OnlyGoodClears(Invariant):
     code = "I11"
     says = "an alarm of a value ends by GOOD values below its limit alone"
 
-    LIMITS = {"pre_alarm": "pre_alarm", "gas_over_limit": "alarm", "trip": "trip",
-              "withdraw": "withdraw", "over_range": "alarm"}  # fmt: skip
+    LIMITS: ClassVar[dict[str, str]] = {
+        "pre_alarm": "pre_alarm",
+        "gas_over_limit": "alarm",
+        "trip": "trip",
+        "withdraw": "withdraw",
+        "over_range": "alarm",
+    }
 
     def turn(self, w: Witness, t: Turn) -> Words:
         """Look at each alarm that ends."""

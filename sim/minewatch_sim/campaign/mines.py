@@ -131,7 +131,7 @@ class _Writer:
                 url = f"rtu:///dev/serial/{bus}?baud=19200&parity=E"
             self._units[bus] = 0
             self._add("bus", id=bus, url=url, scan_ms=scan_ms, timeout_ms=300)
-        self._relays = ["relay_1", "relay_2"][: rng.choice([1, 2])]
+        self._relays = ["relay_1", "relay_2"][: rng.choice([1, 1, 2])]
         for relay in self._relays:
             self._device(relay, "relays", "relay-module-8-watchdog")
         self._switches = ["switch_1", "switch_2"][: rng.choice([1, 2])]
@@ -167,8 +167,9 @@ class _Writer:
     def _output(self, name: str, role: str, zone: str, **table: object) -> str:
         relay = self._rng.choice(self._relays)
         self._coils[relay] = coil = self._coils.get(relay, 0) + 1
+        coil = 9 - coil if self._variant == "moved" else coil
         self._add("output", id=name, name=name, role=role, zone=zone, device=relay,
-                  signal=f"coil_{9 - coil if self._variant == 'moved' else coil}", **table)  # fmt: skip
+                  signal=f"coil_{coil}", **table)  # fmt: skip
         return name
 
     def _cut(self, area: str, zone: str, *, upstream: bool) -> str:
@@ -201,6 +202,11 @@ class _Writer:
             wind = self._input("H_WIND", "duct_wind", zone, "duct_wind")
             off = [{"point": wind, "condition": "off"}]
             self._add("interlock", id="fan", name="fan", causes=off, outputs=[cut])
+            start: Table = {}
+            if self._rng.random() < 0.5:
+                start = {"start": self._output("fan_start", "fan_start", zone)}
+            self._add("local_fan", id="fans_h", zone=zone, main="H_FAN1", standby="H_FAN2",
+                      duct=[wind], near=heads[-1:], **start)  # fmt: skip
         proof = self._input(f"SOUND_{area}", "sounder_state", zone, "sounder_state")
         covers = [zone, "z_return", "bottom"] if area == self._areas[0] else [zone]
         self._output(f"siren_{area}", "siren", zone, covers=covers, proof=proof)
@@ -209,17 +215,15 @@ class _Writer:
                   outer="bottom", directed=False)  # fmt: skip
 
     def _district(self) -> None:
-        heads = [self._head("R_T1", "z_return", "district_return")]
-        if self._rng.random() < 0.6:
-            heads.append(self._head("R_T2", "z_return", "district_return"))
-        if self._upstream or self._rng.random() < 0.5:
-            self._cut("main", "bottom", upstream=False)
-            causes = [{"point": each, "condition": "trip"} for each in heads]
-            self._add("interlock", id="district", name="d", causes=causes, outputs=["cut_main"])
-        else:
-            causes = [{"point": each, "condition": "trip"} for each in heads]
-            self._add("interlock", id="district", name="d", causes=causes,
-                      outputs=[f"cut_{self._areas[0]}"])  # fmt: skip
+        """Guard the return with one head, with two (1oo2) or with three that vote (2oo3)."""
+        count = self._rng.choice([1, 2, 3])
+        heads = [self._head(f"R_T{n + 1}", "z_return", "district_return") for n in range(count)]
+        cuts = [self._cut("main", "z_return", upstream=False)]
+        if not self._upstream:
+            cuts += [f"cut_{each}" for each in self._areas]
+        causes = [{"point": each, "condition": "trip"} for each in heads]
+        votes: Table = {"votes_needed": count - 1, "votes_spread": "0.50"} if count > 1 else {}
+        self._add("interlock", id="district", name="d", causes=causes, outputs=cuts, **votes)
         self._device("env", "far", "environment-head-generic")
         self._add("point", id="R_CO", name="co", kind="carbon_monoxide", zone="z_return",
                   device="env", signal="carbon_monoxide",

@@ -44,7 +44,7 @@ class People:
         self._witness = witness
         self._rng = rng
         self._given = 0
-        self._acts: dict[str, Callable[[Frame, dict[str, Any]], None]] = {
+        self._acts: dict[str, Callable[[Frame, dict[str, Any]], object]] = {
             "acknowledge": self._acknowledge,
             "silence": lambda _, said: self.say("silence", self._desk(said)),
             "close_out": self._close_out,
@@ -130,14 +130,15 @@ class People:
             self.say("hand_value", self._by(said, "G1"), point=point, value=value)
 
     def places(self, frame: Frame) -> list[str]:
-        """Return the heads that a release of everything latched needs measured."""
+        """Return the heads that must be measured by hand: for a release, or beyond their range."""
         wiring = self._witness.wiring
         points = {p for each in frame["causes"].values() for p in each["points"]}
         outputs = {o for each in frame["causes"].values() for o in each["outputs"]}
         zones = {wiring.driven[o].zone for o in outputs if o in wiring.driven}
         guards = {p for zone in zones for p in wiring.zones.get(zone, ())}
         guards |= {p for p, trips in wiring.trips.items() if trips & outputs}
-        known = {p for p in points | guards if p in wiring.points}
+        over = {p for p, each in frame["points"].items() if each["quality"] == "OVER_RANGE"}
+        known = {p for p in points | guards | over if p in wiring.points}
         return sorted(p for p in known if not wiring.is_switch(p))
 
     def _release(self, frame: Frame, said: dict[str, Any]) -> None:
@@ -174,7 +175,9 @@ class People:
         point = self.paired(said["pick"])
         self.say("bypass", self._by(said, "C1"), point=point, minutes=1)
 
-    def _end(self, section: str, kind: str, right: str) -> Callable[[Frame, dict[str, Any]], None]:
+    def _end(
+        self, section: str, kind: str, right: str
+    ) -> Callable[[Frame, dict[str, Any]], object]:
         def act(frame: Frame, said: dict[str, Any]) -> None:
             for point in sorted(frame[section]):
                 self.say(kind, self._by(said, right), point=point)
@@ -279,8 +282,11 @@ class GoodCrew:
         self._people.do("close_switch", said, frame)
         if frame["approvals"] and self._may("approve", 1_000):
             self._people.do("approve", said, frame)
+        over = any(each["quality"] == "OVER_RANGE" for each in frame["points"].values())
         if frame["causes"]:
             self._release(frame, said)
+        elif over and self._may("measured", 10_000):
+            self._people.do("hand_values", said, frame)
         if frame["withdrawals"] and self._may("all_clear", 5_000):
             self._people.do("all_clear", said, frame)
         elif frame["no_descent"] and not frame["withdrawals"] and self._may("resume", 5_000):
@@ -298,7 +304,7 @@ class GoodCrew:
             for c in frame["causes"].values()
             for reason in c["reasons"]
         )
-        if (missing or "measured" not in self._asked_ms) and self._may("measured", 4_000):
+        if self._may("measured", 4_000 if missing else 20_000):
             self._people.do("hand_values", said, frame)
         elif self._may("release", 3_000):
             self._people.do("release", said, frame)

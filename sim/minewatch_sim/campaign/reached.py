@@ -5,34 +5,24 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
-from minewatch.model.mine import OutputRole
 from minewatch_sim.campaign.invariant import Frame
 from minewatch_sim.campaign.invariants_power import demands
 from minewatch_sim.campaign.witness import SOUNDERS, Turn, Witness
 
 Test = Callable[[Witness, Turn], bool]
+Word = Callable[[dict[str, Any]], bool]
 
 
-def _has(kind: str, **said: object) -> Test:
-    """Return a test for an event of a kind with these fields."""
-    return lambda _, t: any(
-        e.kind == kind and all(e.data.get(k) == v for k, v in said.items()) for e in t.events
-    )
+def _said(**said: object) -> Word:
+    """Return a test for the fields of an event."""
+    return lambda data: all(data.get(key) == value for key, value in said.items())
 
 
-def _refused(reason: str) -> Test:
-    return lambda _, t: any(
-        e.kind == "command_refused" and any(r.startswith(reason) for r in e.data["reasons"])
-        for e in t.events
-    )
-
-
-def _voided(reason: str) -> Test:
-    return lambda _, t: any(
-        e.kind == "release_voided" and any(r.startswith(reason) for r in e.data["reasons"])
-        for e in t.events
-    )
+def _because(reason: str) -> Word:
+    """Return a test for one of an event's reasons."""
+    return lambda data: any(each.startswith(reason) for each in data["reasons"])
 
 
 def _pending_on_full_disk(w: Witness, t: Turn) -> bool:
@@ -82,9 +72,8 @@ def _upstream_fails(w: Witness, t: Turn) -> bool:
     )  # fmt: skip
 
 
-def _cut_after_dark(w: Witness, t: Turn) -> bool:
-    """A relay opened by itself although its controller lives: its line was silent."""
-    del t
+def _opened_by_itself(w: Witness) -> bool:
+    """Say whether a relay acted by itself although its controller lives: its line was silent."""
     now_ms = w.house.now_ms
     return w.outputs is not None and any(
         silent_ms > 3_000 and now_ms - w.began_ms > 8_000
@@ -92,54 +81,69 @@ def _cut_after_dark(w: Witness, t: Turn) -> bool:
     )
 
 
-def _released_over(w: Witness, t: Turn) -> bool:
-    del w
-    return any(e.kind == "released" and e.data["over"] for e in t.events)
+EVENTS: tuple[tuple[str, str, Word], ...] = (
+    ("approval by the same person refused", "command_refused", _because("same_person")),
+    ("approval without the right refused", "command_refused", _because("not_permitted")),
+    ("bypass ran out", "bypass_ended", _said(reason="expired")),
+    ("calibration of the last head refused", "command_refused", _because("last_head")),
+    ("clock stepped", "clock_stepped", _said()),
+    ("clock untrusted", "clock_trust_changed", _said(trusted=False)),
+    ("configuration refused at a start", "configuration_refused", _said()),
+    ("cover ended over a dead head", "hand_cover_ended", _said(reason="ordered")),
+    ("descent resumed", "descent_resumed", _said()),
+    ("fan changed over", "fan_changed_over", _said()),
+    ("fan changeover failed", "cause_latched", _said(cause_kind="fan")),
+    ("feed abnormal", "alarm_raised", _said(alarm_kind="feed_abnormal")),
+    ("flood of alarms", "flood_began", _said()),
+    ("interlock tested for real", "interlock_tested", _said(result="passed")),
+    ("line lost: one cause", "cause_latched", _said(cause_kind="line")),
+    ("our absence latched", "cause_latched", _said(cause_kind="controller_lost")),
+    ("over-range latched", "over_range_latched", _said()),
+    ("over-range released", "released", lambda data: bool(data["over"])),
+    ("people over the limit", "alarm_raised", _said(alarm_kind="over_limit")),
+    ("reader lost", "reader_lost", _said()),
+    ("release acted", "released", _said()),
+    ("release refused: no hand value", "command_refused", _because("hand_value_missing")),
+    ("release refused: not yet 60 s", "command_refused", _because("not_yet_60_s")),
+    ("release voided by a demand", "release_voided", _because("demand:")),
+    ("shelf ran out", "shelving_ended", _said(reason="expired")),
+    ("shelving of a trip refused", "command_refused", _because("never_shelved")),
+    ("switch failed", "alarm_raised", _said(alarm_kind="failed_actuation")),
+    ("test overdue", "alarm_raised", _said(alarm_kind="test_overdue")),
+    ("upstream cut", "cause_latched", _said(cause_kind="upstream")),
+    ("vote carried", "cause_latched", _said(cause_kind="vote")),
+    ("vote: heads disagree", "alarm_raised", _said(alarm_kind="vote_disagreement")),
+    ("withdrawal ended", "withdrawal_ended", _said()),
+    ("withdrawal extended", "withdrawal_extended", _said()),
+)
+"""Rare states that one event tells: name, kind, fields."""
+
+BY_KIND: dict[str, list[tuple[str, Word]]] = {}
+for _name, _kind, _word in EVENTS:
+    BY_KIND.setdefault(_kind, []).append((_name, _word))
 
 
-def _shed(w: Witness, t: Turn) -> bool:
-    del t
-    return w.house.bench.store.shed > 0
+def _degraded(w: Witness, t: Turn) -> bool:
+    """A vote that was carried although one of its heads was lost."""
+    return any(
+        e.kind == "cause_latched"
+        and e.data["cause_kind"] == "vote"
+        and any(not w.seen[p].quality.raises for p in e.data["points"] if p in w.seen)
+        for e in t.events
+    )
 
 
 TURNS: dict[str, Test] = {
-    "approval by the same person refused": _refused("same_person"),
-    "approval without the right refused": _refused("not_permitted"),
-    "bypass ran out": _has("bypass_ended", reason="expired"),
-    "calibration of the last head refused": _refused("last_head"),
-    "clock untrusted": _has("clock_trust_changed", trusted=False),
-    "clock stepped": _has("clock_stepped"),
-    "configuration refused at a start": _has("configuration_refused"),
-    "cover ended over a dead head": _has("hand_cover_ended", reason="ordered"),
-    "descent resumed": _has("descent_resumed"),
     "double head loss in calibration": _double_loss,
-    "feed abnormal": _has("alarm_raised", alarm_kind="feed_abnormal"),
     "gap in time during a withdrawal": _gap_in_withdrawal,
     "gas while a start is not proven": _demand_unproven,
-    "images shed, events kept": _shed,
-    "line lost: one cause": _has("cause_latched", cause_kind="line"),
-    "our absence latched": _has("cause_latched", cause_kind="controller_lost"),
-    "over-range latched": _has("over_range_latched"),
-    "over-range released": _released_over,
-    "people over the limit": _has("alarm_raised", alarm_kind="over_limit"),
-    "reader lost": _has("reader_lost"),
-    "release acted": _has("released"),
     "release on a full disk": _pending_on_full_disk,
-    "release refused: no hand value": _refused("hand_value_missing"),
-    "release refused: not yet 60 s": _refused("not_yet_60_s"),
-    "release voided by a demand": _voided("demand:"),
-    "relay opened by itself": _cut_after_dark,
-    "shelf ran out": _has("shelving_ended", reason="expired"),
-    "shelving of a trip refused": _refused("never_shelved"),
     "siren found sounding at a start": _first_table(_raised_by_siren),
     "start with a silent contact": _first_table(_silent_contact),
-    "switch failed": _has("alarm_raised", alarm_kind="failed_actuation"),
-    "test overdue": _has("alarm_raised", alarm_kind="test_overdue"),
-    "upstream cut": _has("cause_latched", cause_kind="upstream"),
     "upstream cut failed": _upstream_fails,
-    "withdrawal ended": _has("withdrawal_ended"),
-    "withdrawal extended while cleared": _has("withdrawal_extended"),
+    "vote degraded by a lost head": _degraded,
 }
+"""Rare states that a whole cycle tells."""
 
 LOST = {
     "cause_latched": "crash: trip not on disk",
@@ -158,8 +162,10 @@ BOX = (
     "reboot with a latched cut",
     "count at least",
     "commands turned away",
+    "images shed, events kept",
+    "relay opened by itself",
 )
-MUST = tuple(sorted([*TURNS, *LOST.values(), *BOX]))
+MUST = tuple(sorted([*(name for name, _, _ in EVENTS), *TURNS, *LOST.values(), *BOX]))
 
 
 class Reached:
@@ -170,24 +176,34 @@ class Reached:
 
     def turn(self, w: Witness, t: Turn) -> None:
         """Look at one cycle."""
+        for event in t.events:
+            for name, word in BY_KIND.get(event.kind, ()):
+                if name not in self.states and word(event.data):
+                    self._meet(name)
         for name, test in TURNS.items():
             if name not in self.states and test(w, t):
                 self._meet(name)
 
     def second(self, w: Witness, frame: Frame) -> None:
         """Look at one frame."""
-        del w
         if frame["headcount"]["at_least"]:
             self._meet("count at least")
+        if w.house.bench.store.shed:
+            self._meet("images shed, events kept")
+        if "relay opened by itself" not in self.states and _opened_by_itself(w):
+            self._meet("relay opened by itself")
 
     def died(self, w: Witness) -> None:
         """Look at what the crash took."""
-        durable = len(w.house.bench.store.events)
-        lost = w.history[len(w.history) - (w.account.index - durable) :]
-        if w.account.index > durable:
-            for _, event in lost:
-                if event.kind in LOST:
-                    self._meet(LOST[event.kind])
+        kept = w.house.bench.store.events
+        newest = {id(each) for each in kept[-len(w.house.doomed) - 1 :]}
+        lost = [each for each in w.house.doomed if id(each) not in newest]
+        if w.account.index > len(kept):
+            lost += [event for _, event in w.history[len(kept) - w.account.index :]]
+        for event in lost:
+            if event.kind in LOST:
+                self._meet(LOST[event.kind])
+        w.house.doomed = ()
         if w.account.causes:
             self._meet("crash with a latched cut")
         if w.house.killed_before_record:
@@ -200,9 +216,8 @@ class Reached:
             coil = plant.coils.get(output.device, output.signal)
             if output.role in SOUNDERS and coil:
                 self._meet("siren kept sounding in the dark")
-            if output.role is OutputRole.POWER_CUT and w.account.held(output.id):
-                if w.house.rebooted_ms is not None and w.house.now_ms == w.house.rebooted_ms:
-                    self._meet("reboot with a latched cut")
+        if w.account.causes and w.house.rebooted_ms == w.house.now_ms:
+            self._meet("reboot with a latched cut")
 
     def met(self, name: str) -> None:
         """Count a state that somebody else has seen."""

@@ -6,7 +6,7 @@ turn and each second, and keeps every event for whoever reads a violation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from minewatch.core.step import Step
 from minewatch.core.view import view
@@ -23,7 +23,7 @@ GAP_MS = 2_000
 SOUNDERS = frozenset({OutputRole.SIREN, OutputRole.BROADCAST})
 DRIVEN: dict[Mode, frozenset[OutputRole]] = {
     Mode.MONITOR: frozenset(),
-    Mode.ALARM: frozenset(OutputRole) - {OutputRole.POWER_CUT},
+    Mode.ALARM: frozenset(OutputRole) - {OutputRole.POWER_CUT, OutputRole.FAN_START},
     Mode.CONTROL: frozenset(OutputRole),
 }
 
@@ -44,17 +44,31 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One cycle: what came in, what was decided, what is wanted and what was wanted before."""
+    """One cycle: what came in, what was decided, what is wanted and what was wanted before.
+
+    `gap_ms` is the time since the last turn of the same run, `wall_step_ms` how far the wall clock
+    has moved against the monotonic one since then.
+    """
 
     now_ms: int
     image: Image
     events: tuple[Event, ...]
     outputs: Mapping[str, bool] | None
     before: Mapping[str, bool] | None
+    gap_ms: int = 0
+    wall_step_ms: int = 0
 
     def event(self, kind: str) -> Event | None:
         """Return the first event of a kind."""
         return next((each for each in self.events if each.kind == kind), None)
+
+
+class Vote(NamedTuple):
+    """Heads that cut together: so many of them must ask for it."""
+
+    needed: int
+    heads: tuple[str, ...]
+    outputs: frozenset[str]
 
 
 class Wiring:
@@ -63,6 +77,15 @@ class Wiring:
     def __init__(self, mine: Mine) -> None:
         self.mine = mine
         self.driven = {o.id: o for o in mine.outputs if o.role in DRIVEN[mine.mode]}
+        self.votes = [
+            Vote(
+                each.votes_needed,
+                tuple(c.point for c in each.causes if c.condition is Condition.TRIP),
+                frozenset(o for o in each.outputs if o in self.driven),
+            )
+            for each in mine.interlocks
+            if each.votes_needed > 1
+        ]
         self.trips = self._of(mine, Condition.TRIP)
         self.offs = self._of(mine, Condition.OFF)
         faults = self._of(mine, Condition.FAULT)
@@ -96,6 +119,8 @@ class Wiring:
     def _of(self, mine: Mine, condition: Condition) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = {p.id: set() for p in mine.points}
         for interlock in mine.interlocks:
+            if interlock.votes_needed > 1:
+                continue  # no head of these acts alone
             for cause in interlock.causes:
                 if cause.condition is condition:
                     found[cause.point] |= {o for o in interlock.outputs if o in self.driven}
@@ -134,6 +159,7 @@ class Witness:
         self.faulty_ms: dict[str, int] = {}
         self.shaken_ms = 0
         self.dead_ms: dict[str, int] = {}
+        self._offset_ms: int | None = None
         self._fed_ms: dict[str, int] = {}
         self.history: list[tuple[int, Event]] = []
         self.born("first")
@@ -145,11 +171,12 @@ class Witness:
         house = self.house
         self.wiring = wiring_of(house.mine)
         self.prior = prior
+        self._offset_ms = None
         self._forget(house.now_ms)
         self.wanted_ms.clear()
         self.outputs = None
         self.account = Account.of(
-            (each, self.at_ms.get(id(each), 0)) for each in house.bench.store.events
+            (each, self.at_ms.get(id(each), self.turned_ms)) for each in house.bench.store.events
         )
 
     def _forget(self, now_ms: int) -> None:
@@ -168,9 +195,14 @@ class Witness:
     def heard(self, decided: Step, image: Image) -> Turn:
         """Take one cycle."""
         now_ms = self.house.now_ms
-        if now_ms - self.turned_ms > GAP_MS:
+        gap_ms = now_ms - self.turned_ms
+        if gap_ms > GAP_MS:
             self._forget(now_ms)
         self.turned_ms = now_ms
+        offset_ms = image.wall_ms - image.now_ms
+        step_ms = 0 if self._offset_ms is None else offset_ms - self._offset_ms
+        gap_ms = 0 if self._offset_ms is None else gap_ms
+        self._offset_ms = offset_ms
         shift_ms = now_ms - image.now_ms
         for sample in image.samples:
             self._read(sample, shift_ms, image)
@@ -180,7 +212,7 @@ class Witness:
             self.at_ms[id(event)] = now_ms
             self.history.append((now_ms, event))
             self.account.take(event, now_ms)
-        turn = Turn(now_ms, image, decided.events, decided.outputs, self.outputs)
+        turn = Turn(now_ms, image, decided.events, decided.outputs, self.outputs, gap_ms, step_ms)
         self._want(turn)
         return turn
 
@@ -217,12 +249,22 @@ class Witness:
             seen.below_ms = at_ms
 
     def out_of_service(self, point: str, image: Image) -> bool:
-        """Say whether an act that takes a point out of service stands on disk."""
+        """Say whether an act that takes a point out of service stands on disk, on a sound one."""
         acts = self.account.acts
-        return any(
-            (kind, point) in acts and acts[kind, point].index < image.durable_index
+        return "ledger" not in self.account.faults and any(
+            (kind, point) in acts and acts[kind, point].place < image.durable_index
             for kind in ("calibration", "bypass", "head_work", "warm_up")
         )
+
+    def asks(self, point: str, turn: Turn) -> bool:
+        """Say whether a head's newest sample, still young, stands at its trip limit or beyond."""
+        seen, limit = self.seen[point], self.wiring.points[point].limits.trip
+        young = turn.now_ms - seen.sampled_ms <= self.wiring.stale_ms[point]
+        if not young or limit is None or self.account.touched(point):
+            return False
+        over = seen.quality is Quality.OVER_RANGE
+        high = seen.quality is Quality.GOOD and seen.value is not None and seen.value >= limit
+        return over or high
 
     def is_guarded(self, point: str, now_ms: int) -> bool:
         """Say whether another methane head of the place is GOOD."""
@@ -248,9 +290,9 @@ class Witness:
     # ------------------------------------------------------------ seconds
 
     def frame(self) -> dict[str, Any] | None:
-        """Return what a watcher is shown now; None while nobody lives."""
+        """Return what a watcher is shown now; None while nobody lives, or has not turned yet."""
         controller = self.house.controller
-        if controller is None:
+        if controller is None or controller.cycle == 0:
             return None
         return view(controller.mine, controller.state, controller.clock.now_ms())
 
