@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE))
 from plant import mutant, plant_before_import, plant_in_function  # noqa: E402
 from sites import Site  # noqa: E402
 
-PLAIN = ["-q", "-m", "not nightly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+PLAIN = ["-q", "-m", "not nightly", "-p", "no:xdist", "-p", "no:cacheprovider", "--timeout=0"]
 TESTS = ["tests/core", *PLAIN, "--ignore=tests/core/test_exhaustive.py"]
 """The exhaustive search passes every line for half a minute: too slow to be asked each time."""
 
