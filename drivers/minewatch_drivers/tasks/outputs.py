@@ -103,11 +103,14 @@ class Bank:
         self._beat = 0
         self._streak = 0
         self._retry_us = 0
+        self._fresh = False
+        self._arms = self._armed_last = False
         self._seen: Levels | None = None
 
     def reset(self, now_us: int) -> None:
         """A new connection: nothing is known to be written any more, and it is tried at once."""
         self._retry_us = 0
+        self._arms = not self._armed_last
         if self._feed_us != NEVER_US:
             self._feed_us = now_us
         for run in self._runs:
@@ -115,12 +118,20 @@ class Bank:
             run.check_us = run.refresh_us = now_us
 
     def next_task(self, now_us: int, wanted: Levels | None) -> _Task | None:
-        """Return what to ask now; changes first, then heartbeat, refresh and read-backs."""
+        """Return what to ask now; changes first, then heartbeat, refresh and read-backs.
+
+        After a failure or a new connection the module's watchdog may have run out: it is armed
+        before it is energised again, by turns, lest it stay energised with nobody to feed it.
+        """
         if wanted is not None and wanted is not self._seen:
             self._note_change(wanted)
         if now_us < self._retry_us:
             return None
+        if self._arms and not self._fresh and wanted is not None and now_us >= self._feed_us:
+            self._arms, self._armed_last = False, True
+            return self._feed()
         task = None if wanted is None else self._changed(wanted)
+        self._fresh = False
         if task is None:
             task = self._unchecked(now_us, at_once=True)
         if task is None and wanted is not None:
@@ -165,6 +176,7 @@ class Bank:
         if run is not None and not task.levels:
             self._missed(run, now_us, first_us)
             return
+        self._arms = run is not None
         self._retry_us = now_us + _wait_us(RETRY_US, self._streak)
         self._streak += 1
         if run is not None:
@@ -212,6 +224,7 @@ class Bank:
         before, self._seen = self._seen, wanted
         if before is not None and any(before[each] != wanted[each] for each in self.outputs):
             self._retry_us = 0
+            self._fresh = True
 
     def _read_back(self, run: _Run, pdu: bytes, first_us: int, now_us: int) -> None:
         bits = modbus.unpack_bits(pdu[2:], len(run.outputs))
@@ -246,6 +259,7 @@ class Bank:
 
     def _write(self, run: _Run, levels: tuple[bool, ...], *, whole: bool = False) -> _Task:
         """Write one coil where one changed, else the whole run."""
+        self._armed_last = False
         written = run.written
         changed = [n for n, level in enumerate(levels) if written is None or level != written[n]]
         if len(levels) == 1 or (len(changed) == 1 and not whole):

@@ -54,7 +54,9 @@ class WholeTable(Invariant):
         del frame
         now_ms, plant = w.house.now_ms, w.house.plant
         for output in w.wiring.driven.values():
-            if w.outputs is None or now_ms - w.wanted_ms[output.id] < WIRE_MS:
+            if w.outputs is None or output.id not in w.outputs:
+                continue
+            if now_ms - w.wanted_ms[output.id] < WIRE_MS:
                 continue
             if w.is_calm(output.device, now_ms):
                 coil = plant.coils.get(output.device, output.signal)
@@ -209,7 +211,7 @@ class SafeStart(Invariant):
             return
         for output in w.wiring.driven.values():
             back = w.read_backs.get(output.id)
-            wanted = t.outputs[output.id]
+            wanted = t.outputs.get(output.id, False)
             if output.role is OutputRole.POWER_CUT and wanted:
                 if back is None:
                     yield f"{output.id} is wanted on although its contact never answered"
@@ -231,6 +233,14 @@ class Bounded(Invariant):
     says = "queues stay within their bounds, and the ledger is all events of a run in their order"
 
     ALARMS_MAX = 1_500
+
+    def turn(self, w: Witness, t: Turn) -> Words:
+        """Look at what one image holds."""
+        del w
+        if (n := len(t.image.commands)) > COMMANDS_MAX:
+            yield f"{n} commands in one image"
+        if (n := len(t.image.notices)) > NOTICES_MAX:
+            yield f"{n} notices in one image"
 
     def second(self, w: Witness, frame: Frame) -> Words:
         """Look at the queues."""

@@ -36,7 +36,7 @@ class WithdrawalStands(Invariant):
             return
         for output in w.wiring.driven.values():
             hears = output.role in SOUNDERS and _hears(output, standing.zones)
-            if hears and not t.outputs[output.id]:
+            if hears and not t.outputs.get(output.id):
                 yield f"{output.id} is silent while {standing.id} stands"
 
     def second(self, w: Witness, frame: Frame) -> Words:
@@ -134,6 +134,9 @@ class ShownIsFresh(Invariant):
         now_ms = controller.clock.now_ms()
         for point, shown in frame["points"].items():
             if shown["quality"] != "GOOD":
+                continue
+            if shown["sampled_ms"] is None:
+                yield f"{point} is shown GOOD although it never spoke"
                 continue
             age_ms = now_ms - shown["sampled_ms"]
             if age_ms > w.wiring.stale_ms[point] + STALE_SLACK_MS:
