@@ -432,6 +432,7 @@ def _run(core_tools: Any, examples: int, rules: int) -> int:
     return machine.steps
 
 
+@pytest.mark.timeout(600)
 def test_the_core_against_the_model(core_tools: Any) -> None:
     """20 000 steps: every promise of the module's first lines, on random days."""
     steps = 0
