@@ -192,7 +192,14 @@ class Hearing:
             self._enter(badge, now, Doubt.NONE, missed=False)
             return
         if person.doubt is not Doubt.NONE:
-            self.draft.emit("badge_doubted", badge=badge, doubt=Doubt.NONE.value)
+            self.draft.emit(
+                "badge_doubted",
+                badge=badge,
+                doubt=Doubt.NONE.value,
+                reader=now.reader,
+                sequence=now.sequence,
+                zone=now.zone,
+            )
         self.heard[badge] = now
 
     def _outside(self, badge: str, place: Place, before: Track | None, now: Track) -> None:

@@ -112,9 +112,14 @@ def _called(durable: "Durable", event: "Event") -> "Durable":
 
 
 def _doubted(durable: "Durable", event: "Event") -> "Durable":
+    """Fold a doubt. A record that ends it is the newest: older ones told again after a start are
+    known by its number (events of older versions do not name it).
+    """
     inside = dict(durable.people.inside)
-    badge = event.data["badge"]
-    inside[badge] = replace(inside[badge], doubt=Doubt(event.data["doubt"]), seen_ms=event.now_ms)
+    badge, data = event.data["badge"], event.data
+    proof = {each: data[each] for each in ("reader", "sequence", "zone") if each in data}
+    doubt = Doubt(data["doubt"])
+    inside[badge] = replace(inside[badge], doubt=doubt, seen_ms=event.now_ms, **proof)
     return _people(durable, inside=inside)
 
 

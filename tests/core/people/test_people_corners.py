@@ -257,3 +257,20 @@ def test_a_nameless_record_known_already_counts_once(rig_of: Callable[..., Any])
         rig._sightings.append(Sighting("below", "", rig.now_ms, 0, 0, 5, None))
         rig.turn()
     assert [e.data["count"] for e in rig.events if e.kind == "reads_lost"] == [1]
+
+
+def test_an_exit_told_again_after_a_crash_is_older_than_the_entry_that_ended_a_doubt(
+    rig_of: Callable[..., Any],
+) -> None:
+    """Out and in again within one backlog: the exit, told anew to the next run, is none."""
+    rig = rig_of(gates=False)
+    rig.sees("above", "b1", way=1, sequence=1).turn()
+    rig.rest(20)
+    rig.sees("below", "b1", way=-1, sequence=1).turn()
+    rig.rest(20)
+    rig.sees("above", "b1", way=1, sequence=3).sees("above", "b1", way=-1, sequence=2).turn()
+    assert rig.state.durable.people.inside["b1"].doubt is Doubt.NONE
+    rig.crash()
+    rig.sees("above", "b1", way=-1, sequence=2).turn()
+    rig.rest(5)
+    assert "b1" in rig.state.durable.people.inside
