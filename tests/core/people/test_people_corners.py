@@ -268,6 +268,7 @@ def test_an_exit_told_again_after_a_crash_is_older_than_the_entry_that_ended_a_d
     rig.rest(20)
     rig.sees("below", "b1", way=-1, sequence=1).turn()
     rig.rest(20)
+    rig.crash()
     rig.sees("above", "b1", way=1, sequence=3).sees("above", "b1", way=-1, sequence=2).turn()
     assert rig.state.durable.people.inside["b1"].doubt is Doubt.NONE
     rig.crash()
