@@ -12,8 +12,9 @@ from minewatch.core.rebase import refusals
 from minewatch.core.snapshot import _build
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
-from minewatch.model.image import Command, ReadBack
-from minewatch.model.mine import Mode
+from minewatch.model.image import Command, ReadBack, Reading, Sample
+from minewatch.model.kind import Kind
+from minewatch.model.mine import Bus, Comparison, Device, Limits, Mode, Point
 from minewatch.model.quality import Quality
 
 
@@ -227,3 +228,53 @@ def test_tuples_of_any_shape_come_back_from_json() -> None:
         _build(tuple[int, Mode], [1])
     with pytest.raises(ValueError, match="zip"):
         _build(ReadBack, ["cut", True])
+
+
+def test_a_level_read_exactly_one_look_ago_is_not_taken_twice(rig_of: Any, mine_of: Any) -> None:
+    """A slow gauge that is still GOOD at the next look brings no new level."""
+    sump = Point(
+        "SUMP", "", Kind.WATER_LEVEL, "Z0", "input", "sump", "water_level",
+        Limits(rise_alarm=20), rise_over_ms=1_800_000, scan_ms=5_000,
+    )  # fmt: skip
+    mine = mine_of(zones=1, heads=1)
+    rig = rig_of(replace(mine, points=(*mine.points, sump)))
+    rig.world["SUMP"] = 100
+    rig.start()
+    due_ms = rig.state.volatile.rise.next_ms
+    while rig.now_ms + 1_000 < due_ms:
+        rig.turn(ms=1_000, scan=True)
+    rig.turn(ms=due_ms - rig.now_ms, readings={"SUMP": 100})
+    taken = rig.state.volatile.rise.of["SUMP"]
+    assert taken.sampled_ms == due_ms
+    for _ in range(10):
+        rig.turn(ms=1_000, readings={"Z0_H0": 0})
+    assert rig.now_ms == due_ms + 10_000
+    assert rig.state.volatile.points.live["SUMP"].quality is Quality.GOOD
+    assert rig.state.volatile.rise.of["SUMP"] == taken
+
+
+@pytest.mark.parametrize("quality", [Quality.WARMUP, Quality.CALIBRATION, Quality.INHIBITED])
+def test_a_value_beside_itself_is_not_compared(rig_of: Any, mine_of: Any, quality: Quality) -> None:
+    """A certified value that is shown but not GOOD stands beside nothing."""
+    pair = Comparison("Z0_H0", "Z0_H0", "KJ", Kind.METHANE, 20, 60_000)
+    mine = mine_of()
+    point = Point("KJ", "", Kind.METHANE, "Z0", "kj", "x", "certified", stale_ms=90_000)
+    rig = rig_of(
+        replace(
+            mine,
+            buses=(*mine.buses, Bus("kj", "files:///x")),
+            devices=(*mine.devices, Device("kj", "kj", 1, "certified-cdss")),
+            points=(*mine.points, point),
+            comparisons=(pair,),
+        )
+    ).start()
+    plain = rig._samples
+
+    def samples(shown: Any) -> tuple[Sample, ...]:
+        told = plain({each: value for each, value in shown.items() if each != "KJ"})
+        return (*told, Sample("kj", rig.now_ms, (Reading("KJ", 300, quality),)))
+
+    rig._samples = samples
+    rig.run(130, 1000)
+    assert [e.kind for e in rig.events if e.kind == "comparison_opened"] == []
+    assert rig.state.volatile.points.live["KJ"].value == 300

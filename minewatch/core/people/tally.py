@@ -35,8 +35,7 @@ _PASSING = frozenset({ZoneKind.FACE, ZoneKind.HEADING})
 def refresh(draft: "Draft") -> Count:
     """Return the counts as of now; taken anew only where something may have changed."""
     people = draft.volatile.people
-    if people.layout is None:
-        return people.count
+    assert people.layout is not None  # people were observed before they are counted
     turn = draft.image.now_ms // RECOUNT_MS
     known = people.counted
     if (

@@ -125,7 +125,8 @@ def _turn(
 ) -> None:
     if not beyond:
         _close(draft, pair.id, "lost" if seen is None else "inside")
-    elif seen is not None:
+    else:
+        assert seen is not None  # what says nothing is never beyond
         draft.emit(
             "comparison_opened",
             comparison=pair.id,

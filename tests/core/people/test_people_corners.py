@@ -275,3 +275,27 @@ def test_an_exit_told_again_after_a_crash_is_older_than_the_entry_that_ended_a_d
     rig.sees("above", "b1", way=-1, sequence=2).turn()
     rig.rest(5)
     assert "b1" in rig.state.durable.people.inside
+
+
+def test_a_repeat_outside_long_after_is_a_pass_of_its_own(rig_of: Callable[..., Any]) -> None:
+    """The same reader, way and side again: within the time of a pass it says nothing new."""
+    rig = rig_of(gates=False)
+    rig.sees("above", "b1", way=1).turn()
+    rig.rest(10)
+    rig.sees("above", "b1", way=-1).turn()
+    rig.rest(hearing.SAME_PASS_MS // 1000 - 5)
+    rig.sees("above", "b1", way=-1).turn()
+    assert [e.data["how"] for e in rig.events if e.kind == "badge_left"] == ["read"]
+    rig.rest(hearing.SAME_PASS_MS // 1000 + 5)
+    rig.sees("above", "b1", way=-1).turn()
+    assert [e.data["how"] for e in rig.events if e.kind == "badge_left"] == [
+        "read",
+        "unknown_inside",
+    ]
+
+
+def test_a_reader_that_says_more_than_its_name_is_heard_as_before(rig: Any) -> None:
+    """Another signal of a reader's device, or its own without a value, is no overflow."""
+    readings = (Reading("OTHER", 1, Quality.GOOD), Reading("r_face", None, Quality.GOOD))
+    rig._samples.append(Sample("d_face", rig.now_ms, readings))
+    assert "reader_overflowed" not in [e.kind for e in rig.turn()]
