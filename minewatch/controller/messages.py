@@ -32,6 +32,13 @@ class Messages:
         self._notice = notice
         self._words = dict(mine.escalation.kind_words)
         self._points = {point.id: point for point in mine.points}
+        self._names = {
+            **{zone.id: zone.name for zone in mine.zones},
+            **{interlock.id: interlock.name for interlock in mine.interlocks},
+            **{fan.id: mine.zone(fan.zone).name for fan in mine.local_fans},
+            **{output.id: output.name for output in mine.outputs},
+            **{point.id: point.name for point in mine.points},
+        }
 
     def heard(self, decided: Step, image: Image) -> None:
         """Send what this step escalated; without a modem there is nothing to send by."""
@@ -70,7 +77,7 @@ class Messages:
         return self._mine.escalation.message.format(
             mine=self._mine.name,
             kind=self._words.get(alarm.kind.value, alarm.kind.value),
-            source=point.name if point is not None else alarm.source,
+            source=self._names.get(alarm.source) or alarm.source,
             value=_printed(point, alarm.value),
             minutes=max(1, (now_ms - alarm.raised_ms) // 60_000),
         )

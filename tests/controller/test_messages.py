@@ -1,5 +1,6 @@
 """Escalation by short message: the right people, their language, and nobody reached is said."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,22 @@ from minewatch.model.alarm import AlarmKind, AlarmState
 from minewatch.model.event import Event
 from minewatch.model.image import Notice
 from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Escalation, Limits, Mine, Mode, Point, Role, Staff
+from minewatch.model.mine import (
+    Bus,
+    Escalation,
+    Interlock,
+    Limits,
+    LocalFan,
+    Mine,
+    Mode,
+    Output,
+    OutputRole,
+    Point,
+    Role,
+    Staff,
+    Zone,
+    ZoneKind,
+)
 
 NOW_MS = 500_000
 MINE = Mine(
@@ -112,3 +128,40 @@ def test_a_full_modem_is_said() -> None:
     """A message that finds no room is told as failed at once."""
     _, noticed = escalate("sms:S3", "sms:S4", modem=Modem(room=1))
     assert [(n.data["to"], n.data["error"]) for n in noticed] == [("S4", "queue")]
+
+
+NAMED = replace(
+    MINE,
+    zones=(
+        Zone("face", "1号工作面", ZoneKind.FACE),
+        Zone("heading", "2号掘进面", ZoneKind.HEADING),
+    ),
+    outputs=(Output("cut", "1号开关", OutputRole.POWER_CUT, "face", "d", "c", None),),
+    interlocks=(Interlock("vote", "1号甲烷电闭锁", (), ("cut",)),),
+    local_fans=(LocalFan("fans", "heading", "F1"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("T1", "T1 {甲烷}"),
+        ("cut", "1号开关"),
+        ("vote", "1号甲烷电闭锁"),
+        ("fans", "2号掘进面"),
+        ("face", "1号工作面"),
+        ("line:gas", "line:gas"),
+    ],
+)
+def test_a_message_names_what_it_is_about(source: str, said: str) -> None:
+    """People read the name of a point, output, interlock, heading or zone; else its id."""
+    modem = Modem()
+    about = replace(ALARM, source=source)
+    told = {"alarm": "A7", "step": 2, "to": "duty_leader", "told": ["sms:S3"]}
+    event = Event("escalated", 1, 1, NOW_MS, 0, True, told, "")
+    durable = SimpleNamespace(alarms=SimpleNamespace(items={"A7": about}))
+    decided: Any = SimpleNamespace(events=(event,), state=SimpleNamespace(durable=durable))
+    image: Any = SimpleNamespace(now_ms=NOW_MS)
+    Messages(NAMED, (modem,), lambda notice: None).heard(decided, image)
+    (message,) = modem.told
+    assert message.text.split(":断电:")[1].startswith(said)

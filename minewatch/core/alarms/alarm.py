@@ -140,8 +140,8 @@ def raise_(
 
     One that is shelved, out of service or folded into its cause is raised without a sound.
 
-    `source` is a point, output, zone, badge or reader id, or `line:<bus>`; `zone` is empty for what
-    concerns the whole mine. `again` makes no sound.
+    `source` is a point, output, zone, badge, reader, interlock or local fan id, or `line:<bus>`;
+    `zone` is empty for what concerns the whole mine. `again` makes no sound.
     """
     alarm = find(draft.durable, kind, source)
     if alarm is not None and alarm.state in STANDING:
