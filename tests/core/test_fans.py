@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from minewatch.core.alarms.alarm import is_active
+from minewatch.core.plan import build
 from minewatch.core.view import sections
 from minewatch.model.acts import Acts, WorkRule
 from minewatch.model.alarm import AlarmKind
@@ -430,3 +431,127 @@ def test_the_larger_of_head_and_hand_counts(rig) -> None:
     _stopped(rig)
     rig.command("hand_value", "S7", point="Z0_H0", value=301)
     assert _shown(rig)["restart"]["reasons"] == ["special_release_needed:Z0_H0"]
+
+
+# ---------------------------------------------------------------- who is looked at, and when
+
+
+def _two(mine_of):
+    """Return a mine with two ventilated zones; the fans of each have interlocks of their own."""
+    base = mine_of(zones=2)
+    fans = tuple(
+        Point(f"{z}_FAN", "", Kind.FAN_RUN, z, "fan", f"{z}_f", "local_fan", RUN)
+        for z in ("Z0", "Z1")
+    )
+    rows = tuple(LocalFan(f"fans_{z}", z, f"{z}_FAN", None, (f"{z}_WIND",)) for z in ("Z0", "Z1"))
+    interlocks = (
+        Interlock("named", "", (Cause("Z0_WIND", Condition.OFF), Cause("Z0_WIND", Condition.FAULT)),
+                  ("cut_Z0",)),
+        Interlock("scheme", "", (Cause("Z1_WIND", Condition.OFF),), ("cut_Z1",),
+                  Scheme.FAN_ELECTRIC, ("Z1",)),
+        Interlock("lost", "", (Cause("Z0_WIND", Condition.FAULT),), ("cut_main",)),
+        Interlock("other", "", (Cause("Z0_H0", Condition.OFF),), ("cut_main",)),
+        Interlock("methane", "", (Cause("Z0_H0", Condition.TRIP),), ("cut_main",),
+                  Scheme.METHANE_ELECTRIC, ("Z0", "Z1")),
+    )  # fmt: skip
+    return mine_of(zones=2, points=(*base.points, *fans), interlocks=interlocks, local_fans=rows)
+
+
+def test_fans_cut_what_their_own_interlocks_name(mine_of) -> None:
+    """By the scheme of their heading or an off cause of theirs, and by nothing else."""
+    sets = build(_two(mine_of)).power.fans
+    assert (sets["fans_Z0"].interlocks, sets["fans_Z0"].outputs) == (("named",), ("cut_Z0",))
+    assert (sets["fans_Z1"].interlocks, sets["fans_Z1"].outputs) == (("scheme",), ("cut_Z1",))
+
+
+def test_the_earliest_deadline_wakes(mine_of, rig_of) -> None:
+    """One heading's deadline comes although the other's fans run and nobody speaks."""
+    rig = rig_of(_two(mine_of))
+    rig.world.update({"Z0_FAN": 1, "Z1_FAN": 1, "Z0_H0": 20})
+    rig.start()
+    rig.world["Z0_FAN"] = 0
+    rig.turn(scan=True)
+    stopped_ms = rig.now_ms
+    _turn_to(rig, stopped_ms + 9_999)
+    assert rig.causes == []
+    rig.turn(ms=1)
+    assert rig.causes == ["fan:fans_Z0"]
+
+
+def test_a_stop_is_seen_at_its_own_sample(rig) -> None:
+    """The switch module alone speaks, between two scans: cut in that cycle."""
+    rig.turn(readings={"FAN1": 0, "Z0_WIND": 0})
+    assert "fan:fans" in rig.causes
+
+
+def test_nobody_looks_while_nothing_concerns_the_fans(rig) -> None:
+    """An idle cycle and samples of other devices leave the room's state untouched."""
+    before = rig.state.volatile.fans
+    rig.turn()
+    rig.turn(readings={"Z0_H0": 30})
+    assert rig.state.volatile.fans is before
+
+
+def test_a_fan_that_falls_silent_is_looked_at(rig) -> None:
+    """No sample at all: the switch becomes stale, and the clock of the stop begins there."""
+    rig.world.pop("FAN1")
+    rig.world.pop("FAN2")
+    while _shown(rig)["stopped_since_ms"] is None:
+        rig.turn(ms=500, readings={"Z0_H0": 20, "Z0_H1": 20})
+        assert rig.now_ms < 1_060_000
+    assert rig.state.volatile.points.live["FAN1"].quality is Quality.STALE
+
+
+def test_the_alarm_ends_when_a_fan_runs_again(rig) -> None:
+    """The condition is gone; the cut stands until its release."""
+    rig.world["FAN1"] = 0
+    rig.run(12)
+    rig.world["FAN2"] = 1
+    rig.run(1)
+    assert not is_active(rig.state.durable, AlarmKind.FANS_STOPPED, "fans")
+    assert rig.causes == ["fan:fans"]
+
+
+def test_what_the_frame_says_of_fans(rig) -> None:
+    """The names of the contract, while a changeover is awaited."""
+    rig.world["FAN1"] = 0
+    rig.turn(scan=True)
+    shown = _shown(rig)
+    shown.pop("restart")
+    assert shown == {
+        "zone": "Z0", "main": "FAN1", "standby": "FAN2", "running": [], "carrier": "FAN1",
+        "stopped_since_ms": rig.now_ms, "cuts_at_ms": rig.now_ms + 10_000, "outputs": ["cut_Z0"],
+    }  # fmt: skip
+    rig.world["FAN2"] = 1
+    rig.turn(ms=500, scan=True)
+    assert _shown(rig)["running"] == ["FAN2"]
+
+
+def test_the_permit_falls_when_the_changeover_is_over_to_the_millisecond(rig) -> None:
+    """Closed at 9.999 s of a stop in bad air, open at 10.000 s."""
+    rig.world.update({"FAN1": 0, "Z0_H0": 400})
+    rig.turn(scan=True)
+    stopped_ms = rig.now_ms
+    _turn_to(rig, stopped_ms + 9_999)
+    assert rig.written["start"] is True
+    rig.turn(ms=1)
+    assert rig.written["start"] is False
+
+
+def test_a_head_out_of_service_permits_no_start(rig) -> None:
+    """What a bypassed head reads is no measurement."""
+    rig.approved("bypass", "S4", "S3", point="Z0_H0", minutes=60)
+    _stopped(rig)
+    assert _shown(rig)["restart"]["reasons"] == ["not_good:Z0_H0"]
+
+
+def test_a_hand_value_speaks_for_a_dead_head_for_fifteen_minutes(rig) -> None:
+    """Under hand cover, to the millisecond."""
+    rig.world["Z0_H0"] = Quality.COMM_FAULT
+    _stopped(rig)
+    rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+    rig.command("hand_value", "S7", point="Z0_H0", value=30)
+    until_ms = rig.now_ms + 15 * 60_000
+    for now_ms, reasons in ((until_ms - 1, []), (until_ms, ["not_good:Z0_H0"])):
+        shown = sections(rig.mine, rig.state, now_ms)["local_fans"]["fans"]["restart"]
+        assert shown["reasons"] == reasons
