@@ -2,8 +2,10 @@
 
 import pytest
 
+from minewatch.core.alarms.alarm import is_active
 from minewatch.core.power.outputs import LEVELS
 from minewatch.core.view import sections
+from minewatch.model.alarm import AlarmKind
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Output, OutputRole, Point
 from minewatch.model.quality import Quality
@@ -150,3 +152,66 @@ def test_a_feed_that_is_lost_after_its_proof_changes_nothing(rig) -> None:
 def test_every_role_has_a_level() -> None:
     """A new role without a level would end every step in an error."""
     assert set(LEVELS) == set(OutputRole)
+
+
+def _live(rig, until_ms: int) -> None:
+    """Turn until exactly this time while the face's feed is live, whatever is cut."""
+    while rig.now_ms < until_ms:
+        rig.turn(ms=min(500, until_ms - rig.now_ms), scan=True, readings={"FEED_Z0": 1})
+
+
+def test_each_step_up_the_chain_comes_to_the_millisecond(rig) -> None:
+    """A switch has its proof time, 2.000 s from its own cut, before the next one is asked."""
+    _trip(rig)
+    cut_ms = rig.now_ms
+    _live(rig, cut_ms + 1_999)
+    assert rig.written["cut_1"] is True
+    rig.turn(ms=1, readings={"FEED_Z0": 1})
+    assert rig.written["cut_1"] is False
+    _live(rig, cut_ms + 3_999)
+    assert rig.written["cut_2"] is True
+    rig.turn(ms=1, readings={"FEED_Z0": 1})
+    assert rig.written["cut_2"] is False
+
+
+def test_a_reading_from_before_its_time_is_no_reason_to_climb(rig) -> None:
+    """Live until just before the upper switch's time was over says nothing about it."""
+    _trip(rig)
+    cut_ms = rig.now_ms
+    _live(rig, cut_ms + 3_999)
+    rig.turn(ms=500)
+    assert rig.written["cut_2"] is True
+
+
+def test_a_proof_of_the_very_moment_counts(rig) -> None:
+    """A feed that is sampled when the cut is first wanted proves it."""
+    rig.turn(readings={"Z0_H0": 160})
+    wanted_ms = rig.state.volatile.interlock.wants["cut_Z0"].since_ms
+    assert wanted_ms == rig.now_ms
+    rig.turn(ms=0, readings={"FEED_Z0": 0})
+    want = rig.state.volatile.interlock.wants["cut_Z0"]
+    assert want.proved is True
+    assert want.proved_ms == wanted_ms
+
+
+def test_a_late_proof_ends_the_alarm(rig) -> None:
+    """A slow switch is proved late and is failed no more."""
+    rig.welded.add("cut_3")
+    rig.approved("cut", "S1", "S3", output="cut_3")
+    rig.run(4)
+    assert rig.state.volatile.interlock.wants["cut_3"].failed is True
+    rig.welded.clear()
+    rig.run(1)
+    want = rig.state.volatile.interlock.wants["cut_3"]
+    assert (want.proved, want.failed) == (True, False)
+    assert not is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_3")
+
+
+def test_a_switch_that_failed_stays_failed_below_the_one_that_cut(rig) -> None:
+    """Its feed is off because of the switch above: that proves nothing of its own."""
+    rig.welded.add("cut_Z0")
+    _trip(rig)
+    rig.run(6)
+    want = rig.state.volatile.interlock.wants["cut_Z0"]
+    assert (want.proved, want.failed) == (True, True)
+    assert is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
