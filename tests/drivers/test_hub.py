@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from minewatch_drivers.address import parse_address
 from minewatch_drivers.modbus_line.line import Line, Turn
+from minewatch_drivers.runners import hub as hub_room
 from minewatch_drivers.runners import tcp_runner
 from minewatch_drivers.runners.hub import HEAP_SPARE, NEVER_US, READ, Hub, hub_of
 from minewatch_drivers.runners.tcp_runner import UNSENT_MAX, TcpRunner, numeric
@@ -155,6 +156,46 @@ async def test_a_connection_that_does_not_come_is_given_up(
             begun = time.monotonic()
             assert await until(lambda: "connect" in line.events)
             assert time.monotonic() - begun >= 0.19
+
+
+async def test_a_host_that_was_silent_is_tried_again(
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After connections that never came, the host is back: the next try reaches it."""
+    monkeypatch.setattr(tcp_runner, "CONNECT_LIMIT_US", 50_000)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            hanging = stack.enter_context(socket.socket())
+            hanging.setblocking(False)
+            hanging.connect_ex(full.getsockname())
+        full.setblocking(False)
+        async with scripted(kit, full) as (line, _):
+            assert await until(lambda: line.events.count("connect") >= 3)
+            assert await until(lambda: _emptied(full, stack) and "connected" in line.events)
+
+
+def _emptied(full: socket.socket, stack: contextlib.ExitStack) -> bool:
+    """Accept whatever waits; True."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            stack.enter_context(full.accept()[0])
+    return True
+
+
+async def test_a_loop_that_was_held_up_loses_no_connection(
+    kit: SimpleNamespace, port: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that stand are taken although nobody could look at them within their limit."""
+    monkeypatch.setattr(tcp_runner, "CONNECT_LIMIT_US", 20_000)
+    monkeypatch.setattr(hub_room, "BATCH_MAX", 1)
+    async with contextlib.AsyncExitStack() as stack:
+        lines = [(await stack.enter_async_context(scripted(kit, port)))[0] for _ in range(4)]
+        held_us = kit.peers.CLOCK.now_us() + 60_000
+        while kit.peers.CLOCK.now_us() < held_us:
+            pass
+        assert await until(lambda: all("connected" in line.events for line in lines))
+        assert all("connect" not in line.events for line in lines)
 
 
 @pytest.mark.parametrize("found", [["127.0.0.9", "127.0.0.1"], ["::1", "127.0.0.1"]])

@@ -122,7 +122,10 @@ class TcpRunner:
             self.ready(READ, self._now_us())
         now_us = self._now_us()
         if now_us >= self._step_us:
-            if self._targets or self._lookup is not None:
+            if self._socket is not None and _stands(self._socket):
+                # The loop was held up, not the peer: its word to us still waits to be heard.
+                self._connected(now_us)
+            elif self._targets or self._lookup is not None:
                 self._give_up(now_us)
             else:
                 self._begin(now_us)
@@ -222,7 +225,8 @@ class TcpRunner:
         self._turn(now_us)
 
     def _give_up(self, now_us: int) -> None:
-        """The connection does not come."""
+        """The connection does not come; the next try begins with the first address again."""
+        self._targets = []
         if self._lookup is not None:
             self._lookup.cancel()
             self._lookup = None
