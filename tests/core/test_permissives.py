@@ -248,3 +248,10 @@ def test_heads_that_stop_voting_guard_less_unless_they_cut_alone(mine_of, rig_of
     assert refusals(rig.mine, alone, rig.state.durable) == ()
     assert "lowered_while_latched:Z0_H0" in refusals(rig.mine, gone, rig.state.durable)
     assert "lowered_while_latched:Z0_H0" in refusals(alone, rig.mine, rig.state.durable)
+
+
+def test_an_interlock_is_armed_while_any_of_its_outputs_is_driven(mine_of, rig_of) -> None:
+    """In mode alarm its siren is, its cut is not."""
+    row = Interlock("both", "", (Cause("Z0_H0", Condition.TRIP),), ("cut_Z0", "siren_Z0"))
+    rig = rig_of(mine_of(interlocks=(row,), mode=Mode.ALARM)).start()
+    assert _interlocks(rig)["both"]["state"] == "armed"

@@ -234,3 +234,27 @@ def test_restart_keeps_a_voted_cut(mine_of, rig_of) -> None:
 def test_voters_guard_what_they_cut(mine_of) -> None:
     """A release of the cut asks for a hand value of one of them (`plan.guards`)."""
     assert build(voting(mine_of, 2)).guards["cut_Z0"] == HEADS
+
+
+def test_the_fault_time_of_a_voter_is_its_own_clock(mine_of, rig_of) -> None:
+    """A signed fault time of 12 s wakes the vote by itself, not with the fault alarm at 10 s."""
+    rig = rig_of(voting(mine_of, 2, fault_after_ms=12_000)).start()
+    rig.turn(readings={"Z0_H0": 150, "Z0_H1": 20, "Z0_H2": 20})
+    lost_ms = rig.now_ms
+    rig.turn(readings={"Z0_H1": Quality.COMM_FAULT})
+    while rig.now_ms < lost_ms + 11_500:
+        rig.turn(ms=100, readings={"Z0_H0": 150, "Z0_H2": 20} if rig.cycle % 10 == 0 else {})
+    rig.turn(ms=lost_ms + 11_999 - rig.now_ms)
+    assert rig.causes == []
+    rig.turn(ms=1)
+    assert rig.causes == ["vote:vote_Z0"]
+
+
+def test_nobody_counts_while_no_voter_speaks(mine_of, rig_of) -> None:
+    """An idle cycle, and readings of other points, leave the room's state untouched."""
+    rig = rig_of(voting(mine_of, 2)).start()
+    before = rig.state.volatile.votes
+    rig.turn()
+    rig.turn(readings={"Z0_WIND": 0})
+    rig.turn(readings={"Z0_H0": 20})
+    assert rig.state.volatile.votes is before

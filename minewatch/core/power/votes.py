@@ -10,7 +10,7 @@ second voice. Sources: domain.md interlock semantics, reliability catalogue of g
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms import alarm
@@ -36,10 +36,10 @@ _OPEN = frozenset({Quality.CALIBRATION, Quality.INHIBITED})
 class Stance(Enum):
     """What a head says in a vote."""
 
-    FOR = "for"
-    AGAINST = "against"
-    SILENT = "silent"
-    REMOVED = "removed"
+    FOR = auto()
+    AGAINST = auto()
+    SILENT = auto()
+    REMOVED = auto()
 
 
 @dataclass(frozen=True, slots=True)
