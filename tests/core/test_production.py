@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minewatch.core.fold import recover
@@ -50,7 +50,9 @@ def shown(rig: Any) -> Any:
     return view(rig.mine, rig.state, rig.now_ms)["coal_output"]
 
 
-@given(wall_ms=st.integers(-(10**12), 4 * 10**12))
+@given(wall_ms=st.integers(-(10**12), 10**13))
+@example(wall_ms=4_107_513_600_000)
+@example(wall_ms=4_138_963_200_000)
 def test_months_are_those_of_the_calendar(wall_ms: int) -> None:
     """The same as the calendar's for every moment, on the mine's own clock."""
     local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=wall_ms)
@@ -120,6 +122,14 @@ def test_it_is_written_down_once_an_hour(skip: Any) -> None:
     assert shown(rig)["tonnes"] == 70
     put(rig, HOUR_MS)
     assert len(rig.of("output_recorded")) == 2
+
+
+def test_it_is_written_down_at_the_very_hour(skip: Any) -> None:
+    """A look at the hour itself writes; what moved later waits for the next hour."""
+    rig = skip()
+    put(rig, SKIP=1_040)
+    rig.turn(ms=rig.state.volatile.production.record_ms - rig.now_ms, scan=True)
+    assert [e.data["added"] for e in rig.of("output_recorded")] == [0, 40]
 
 
 def test_it_is_looked_at_once_a_minute(skip: Any) -> None:
@@ -221,6 +231,11 @@ def test_the_approved_capacity_is_said_once(skip: Any, short: int, told: bool) -
     put(rig, SKIP=1_000 + approved + 5)
     put(rig, SKIP=1_000 + approved + 9)
     assert len(rig.of("output_over_capacity")) == 1
+    if told:
+        put(rig, HOUR_MS)
+        assert rig.of("output_recorded")[-1].data["added"] > 0
+        assert rig.state.durable.production.over is True
+        assert len(rig.of("output_over_capacity")) == 1
     rig.wall_ms += 20 * 24 * HOUR_MS
     put(rig)
     assert rig.state.durable.production.over is False

@@ -123,6 +123,27 @@ def test_it_ends_below_four_fifths(sump: Any, each_ms: int, stands: bool) -> Non
     assert (alarms(rig) == {"rise"}) is stands
 
 
+@pytest.mark.parametrize(("level", "stands"), [(108, True), (107, False)])
+def test_four_fifths_are_still_too_much(sump: Any, level: int, stands: bool) -> None:
+    """Watched for the whole time and risen by 8 cm of 10 it stands, by 7 it is over."""
+    rig = sump()
+    look(rig, 100, WINDOW_MS - 30_000)
+    for _ in range(4):
+        look(rig, 110)
+    assert alarms(rig) == {"rise"}
+    look(rig, level)
+    assert (alarms(rig) == {"rise"}) is stands
+
+
+def test_only_the_inrush_may_be_given(sump: Any) -> None:
+    """A limit that is not given does not hide the other."""
+    rig = sump(replace(SUMP, limits=Limits(rise_withdraw=100)))
+    look(rig, 149)
+    assert alarms(rig) == set()
+    look(rig, 150)
+    assert alarms(rig) == {"inrush"}
+
+
 def test_a_gap_or_a_restart_clears_nothing(sump: Any) -> None:
     """What nobody watched for the whole time is not over."""
     rig = sump()

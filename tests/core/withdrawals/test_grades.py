@@ -65,6 +65,7 @@ def test_a_fan_stop_rises_at_the_very_millisecond(storm: Any, grade: str) -> Non
     assert said(rig)[-1] == grade
     shown = grades(rig)["main_fan:surface"]
     assert (shown["grade"], shown["peak"], shown["of"]) == (grade, None, "main_fan")
+    assert shown["planned"] is False
     put(rig, FAN_A=1)
     (ended,) = rig.of("exceedance_ended")
     assert (ended.data["grade"], ended.data["source"]) == (grade, "surface")

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from minewatch.core.step import step
 from minewatch.core.view import view
+from minewatch.model.alarm import AlarmKind
+from minewatch.model.image import Command
 from minewatch.model.quality import Quality
 
 OVER = Quality.OVER_RANGE
@@ -113,3 +116,65 @@ def test_resumption_waits_for_the_end(storm: Any) -> None:
     assert rig.approved("resume_descent", "S4", "S5").kind == "resumption_signed"
     assert rig.command("resume_descent", "S4").data["reasons"] == ["no_stop"]
     assert view(rig.mine, rig.state, rig.now_ms)["no_descent"] is True
+
+
+def test_a_withdrawal_of_this_very_cycle_is_not_cleared(storm: Any) -> None:
+    """Nobody can know its name yet; who guesses it is told that it was demanded just now."""
+    rig = storm()
+    state, high = rig.state, {"Z0_H0": 150}
+    decided = rig.turn(readings=high)
+    (name,) = (e.data["withdrawal"] for e in decided.events if e.kind == "withdrawal_raised")
+    guess = Command("g", "all_clear", "S3", "page:d1", {"withdrawal": name}, "")
+    again = step(rig.mine, state, replace(rig.image, commands=(guess,)))
+    (refused,) = (e for e in again.events if e.kind == "command_refused")
+    assert refused.data["reasons"] == ["demand_now", "cause_stands:Z0_H0"]
+
+
+def test_an_empty_zone_is_said_to_be_empty_once(storm: Any) -> None:
+    """With its time since the order; the frame shows it, and that it is not cleared."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.run(3)
+    (emptied,) = rig.of("withdrawal_emptied")
+    (raised,) = rig.of("withdrawal_raised")
+    assert emptied.data["after_ms"] == emptied.now_ms - raised.now_ms
+    (shown,) = view(rig.mine, rig.state, rig.now_ms)["withdrawals"].values()
+    assert (shown["cleared"], shown["underground"]) == (False, 0)
+    rig.disk_stands = True
+    rig.approved("all_clear", "S3", "S4", withdrawal=ordered(rig))
+    (shown,) = view(rig.mine, rig.state, rig.now_ms)["withdrawals"].values()
+    assert shown["cleared"] is True
+
+
+def test_a_wider_order_has_to_be_told_anew(storm: Any) -> None:
+    """The same zones again keep the time at which they were told; more zones do not."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.run(3)
+    told_ms = rig.state.durable.withdrawal.standing.notified_ms
+    assert told_ms is not None
+    rig.command("withdraw", "S3", zones=["Z0"])
+    assert rig.state.durable.withdrawal.standing.notified_ms == told_ms
+    rig.command("withdraw", "S3", zones=["surface"])
+    assert rig.state.durable.withdrawal.standing.notified_ms != told_ms
+
+
+def test_sirens_sound_where_people_are_ordered_out(rig: Any) -> None:
+    """Those of the zone, not those of another; all of them for the mine."""
+    rig.command("withdraw", "S1", zones=["Z0"])
+    assert (rig.last.outputs["siren_Z0"], rig.last.outputs["siren_Z1"]) == (True, False)
+    rig.command("withdraw", "S1", zones=["mine"])
+    assert rig.last.outputs["siren_Z1"] is True
+
+
+def test_the_end_ends_the_search(storm: Any) -> None:
+    """Who was missed is not missed any more once everybody may return."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.run(1)
+    rig.approved("all_clear", "S3", "S4", withdrawal=ordered(rig))
+    rig.turn()
+    volatile = rig.state.volatile.withdrawal
+    assert (volatile.looked_ms, volatile.missed, volatile.underground) == (0, (), 0)
+    kinds = {a.kind for a in rig.state.durable.alarms.items.values() if a.active}
+    assert AlarmKind.UNACCOUNTED not in kinds

@@ -48,7 +48,9 @@ def test_a_duty_leader_and_a_second_name_say_what_it_was(
     assert frame(rig)["withdrawal_counts"] == expected
     shown = frame(rig)["past_withdrawals"][name]
     assert (shown["verdict"], shown["zones"], shown["causes"]) == (verdict, ["Z0"], ["person:S1"])
-    assert shown["duration_ms"] == rig.of("withdrawal_ended")[0].data["duration_ms"]
+    assert (shown["by"], shown["second"]) == ("S3", second)
+    ended, raised = rig.of("withdrawal_ended")[0], rig.of("withdrawal_raised")[0]
+    assert shown["duration_ms"] == ended.data["duration_ms"] == ended.now_ms - raised.now_ms
     assert shown["raised_wall_ms"] == rig.of("withdrawal_raised")[0].wall_ms
     assert recover(rig.events) == rig.state.durable
 
