@@ -47,6 +47,7 @@ bench: $(VENV)/dev.ok  ## measured figures, each beside a peer or a limit
 nightly: $(VENV)/dev.ok  ## slow campaigns
 	@sh tools/debian.sh mosquitto mbpoll socat chromium fonts-noto-cjk libmodbus-dev tshark spin gcc
 	@$(BIN)/pytest -q -m nightly --timeout 7200
+	@$(MAKE) --no-print-directory coverage
 
 coverage: $(VENV)/dev.ok  ## every branch of the core is passed by its own tests
 	@$(BIN)/coverage run --branch --source=minewatch/core -m pytest -q tests/core -m "not nightly" -p no:xdist

@@ -195,6 +195,7 @@ def test_a_head_that_fails_while_its_line_is_back_has_its_own_alarm_later(rig: A
         return [a.source for a in items if a.kind is AlarmKind.SENSOR_FAULT and a.active]
 
     assert lost() == ["line:gas"]
+    rig.command("hand_cover", "S4", point="Z1_H0", checker="S7")
     rig.world["Z0_H0"] = Quality.IMPLAUSIBLE
     rig.run(fault.ALARM_MS // 1000 + 2)
     assert lost() == ["line:gas"]
