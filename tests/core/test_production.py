@@ -59,6 +59,14 @@ def test_months_are_those_of_the_calendar(wall_ms: int) -> None:
     assert month_of(wall_ms) == local.astimezone(LOCAL).strftime("%Y-%m")
 
 
+def test_every_day_of_a_century_is_in_its_month() -> None:
+    """Day by day, with the century that has no leap day."""
+    day = datetime(1995, 1, 1, 12, tzinfo=LOCAL)
+    while day.year < 2105:
+        assert month_of(int(day.timestamp()) * 1000) == f"{day.year}-{day.month:02}"
+        day += timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "most", "moved"),
     [
@@ -176,6 +184,7 @@ def test_a_restart_loses_nothing(skip: Any) -> None:
     rig.restart()
     put(rig, SKIP=1_090)
     assert shown(rig)["tonnes"] == 90
+    assert len(rig.of("output_recorded")) == 1
 
 
 def test_a_month_ends_and_another_begins(skip: Any) -> None:

@@ -106,10 +106,12 @@ def test_what_is_not_good_adds_nothing(sump: Any, bad: Quality) -> None:
 def test_it_ends_after_a_whole_good_time(sump: Any) -> None:
     """Flat for half an hour without a gap, and not a look sooner."""
     rig = sump()
+    end_ms = rig.state.volatile.rise.of["SUMP"].since_ms + WINDOW_MS
     look(rig, 110)
-    look(rig, 110, WINDOW_MS - 60_000)
+    while rig.now_ms < end_ms - 1_000:
+        rig.turn(ms=1_000, scan=True)
     assert alarms(rig) == {"rise"}
-    look(rig, 110, 70_000)
+    rig.turn(ms=end_ms - rig.now_ms, scan=True)
     assert alarms(rig) == set()
 
 

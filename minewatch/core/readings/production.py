@@ -88,18 +88,19 @@ def decide(draft: "Draft") -> None:
 def _look(draft: "Draft", point_id: str, known: dict[str, Counter]) -> int:
     """Return what a counter has added since it was last GOOD, and note where it stands."""
     live, wall_ms = draft.live[point_id], draft.image.wall_ms
-    if live.quality is not Quality.GOOD or live.value is None:
+    value = live.value if live.quality is Quality.GOOD else None
+    if value is None:
         return 0
     before = known.get(point_id)
-    known[point_id] = Counter(live.value, wall_ms)
+    known[point_id] = Counter(value, wall_ms)
     if before is None:
         return 0
     most = plausible_t(draft.mine, wall_ms - before.wall_ms)
-    counted, how = moved_t(before.value, live.value, most)
+    counted, how = moved_t(before.value, value, most)
     if how:
         draft.emit(
             "output_counter_odd",
-            after=live.value,
+            after=value,
             before=before.value,
             counted=counted,
             how=how,

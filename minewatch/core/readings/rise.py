@@ -64,19 +64,21 @@ def decide(draft: "Draft") -> None:
 def _look(draft: "Draft", plan: PointPlan, before: History | None) -> History | None:
     """Return the level's history with its newest sample; what is not GOOD adds nothing."""
     over_ms, live = plan.point.rise_over_ms, draft.live[plan.id]
-    if not over_ms or live.quality is not Quality.GOOD or live.value is None:
+    level = live.value if live.quality is Quality.GOOD else None
+    if not over_ms or level is None:
         return before
-    if before is not None and live.sampled_ms <= before.sampled_ms:
-        return before
+    since_ms = live.sampled_ms
+    if before is not None:
+        gap_ms = live.sampled_ms - before.sampled_ms
+        if gap_ms == 0:
+            return before
+        if gap_ms <= max(2 * LOOK_MS, plan.stale_ms):
+            since_ms = before.since_ms
     slot = live.sampled_ms * SLOTS // over_ms
     lowest = {n: low for n, low in (before.slots if before else ()) if n > slot - SLOTS}
-    lowest[slot] = min(live.value, lowest.get(slot, live.value))
-    unbroken = before is not None and live.sampled_ms - before.sampled_ms <= max(
-        2 * LOOK_MS, plan.stale_ms
-    )
-    since_ms = before.since_ms if before is not None and unbroken else live.sampled_ms
+    lowest[slot] = min(level, lowest.get(slot, level))
     history = History(live.sampled_ms, since_ms, tuple(lowest.items()))
-    _compare(draft, plan, live.value - min(lowest.values()), history)
+    _compare(draft, plan, level - min(lowest.values()), history)
     return history
 
 

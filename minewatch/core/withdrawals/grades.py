@@ -140,7 +140,7 @@ def _rise(draft: "Draft", key: str, each: Lasting) -> None:
     rules = draft.mine.emergencies.grades_of(each.of)
     known = draft.durable.grades.open.get(key)
     reached = _reached(rules, draft.image.now_ms - each.since_ms, each.peak)
-    said = -1 if known is None else _rank(rules, known.grade)
+    said = _rank(rules, "" if known is None else known.grade)
     if reached is None or _rank(rules, reached) <= said:
         return
     draft.emit(

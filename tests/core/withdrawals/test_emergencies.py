@@ -70,6 +70,7 @@ def test_it_starts_by_itself_at_its_very_millisecond(storm: Any, name: str) -> N
     assert (shown["zones"], shown["met"]) == (["mine"], False)
     assert alarmed(rig) == {demand_id}
     assert rig.last.outputs["horn"] is True
+    assert rig.of("withdrawal_demanded")[0].text == ""
     rig.turn(ms=after_ms - 1)
     assert standing(rig) is None
     rig.turn(ms=1)
@@ -313,6 +314,16 @@ def test_the_horn_sounds_until_somebody_answers(storm: Any) -> None:
     assert not emergencies.sounds(_draft(rig))
 
 
+def test_each_demand_must_be_answered(storm: Any) -> None:
+    """One that was acknowledged does not silence another."""
+    rig = storm()
+    put(rig, FAN_A=0)
+    put(rig, RAIN=500)
+    (name,) = (a.id for a in rig.state.durable.alarms.items.values() if a.source == FAN_STOP)
+    rig.command("acknowledge", "S1", alarms=[name])
+    assert emergencies.sounds(_draft(rig))
+
+
 def _draft(rig: Any) -> Any:
     from minewatch.core.draft import Draft
 
@@ -405,6 +416,17 @@ def test_a_directive_that_comes_again_changes_nothing(storm: Any) -> None:
     rig.turn(notices=(directive(),))
     assert frame(rig) == {}
     assert len(rig.of("withdrawal_demanded")) == 1
+
+
+def test_a_withdrawal_of_some_of_its_zones_does_not_meet_it(storm: Any) -> None:
+    """All of them must be ordered out."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.turn(notices=(directive(zones=["Z0", "surface"]),))
+    assert frame(rig)["county_directive:n1"]["met"] is False
+    rig.command("withdraw", "S1", zones=["surface"])
+    rig.turn()
+    assert frame(rig) == {}
 
 
 @pytest.mark.parametrize(

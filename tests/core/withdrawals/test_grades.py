@@ -174,6 +174,19 @@ def test_two_heads_have_a_grade_each(storm: Any) -> None:
     assert grades(rig)["gas:Z0_H1"]["grade"] == "county"
 
 
+def test_each_head_ends_with_its_own_peak(storm: Any) -> None:
+    """Two that end in one cycle are told apart."""
+    rig = storm()
+    put(rig, **{HEAD: 100, "Z0_H1": 100})
+    put(rig, **{HEAD: 140, "Z0_H1": 120})
+    for _ in range(700):
+        rig.turn(ms=1000, readings={HEAD: 20, "Z0_H1": 20})
+        if not grades(rig):
+            break
+    peaks = {e.data["source"]: e.data["peak"] for e in rig.of("exceedance_ended")}
+    assert peaks == {HEAD: 140, "Z0_H1": 120}
+
+
 def test_planned_work_is_labelled_and_graded_all_the_same(storm: Any) -> None:
     """A notice of blasting changes the label, not the ladder."""
     rig = storm()
@@ -244,5 +257,8 @@ def test_nothing_is_looked_at_while_nothing_happens(storm: Any, monkeypatch: Any
     def never(*_: Any) -> Any:
         raise AssertionError
 
+    put(rig, **{HEAD: 110})
+    rig.turn()
     monkeypatch.setattr(room, "_gas", never)
     rig.turn()
+    rig.turn(readings={"Z0_H1": 0})

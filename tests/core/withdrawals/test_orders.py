@@ -151,12 +151,61 @@ def test_a_wider_order_has_to_be_told_anew(storm: Any) -> None:
     rig = storm()
     rig.command("withdraw", "S1", zones=["Z0"])
     rig.run(3)
-    told_ms = rig.state.durable.withdrawal.standing.notified_ms
-    assert told_ms is not None
+    before = rig.state.durable.withdrawal.standing
+    assert before.notified_ms is not None
+    assert before.emptied_ms is not None
     rig.command("withdraw", "S3", zones=["Z0"])
-    assert rig.state.durable.withdrawal.standing.notified_ms == told_ms
+    after = rig.state.durable.withdrawal.standing
+    assert (after.notified_ms, after.emptied_ms) == (before.notified_ms, before.emptied_ms)
     rig.command("withdraw", "S3", zones=["surface"])
-    assert rig.state.durable.withdrawal.standing.notified_ms != told_ms
+    wider = rig.state.durable.withdrawal.standing
+    assert wider.notified_ms != before.notified_ms
+    assert wider.emptied_ms != before.emptied_ms
+
+
+def test_a_wider_order_is_counted_at_once(storm: Any) -> None:
+    """Who is there is looked up in the next cycle, not at the next second."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.turn()
+    rig.command("withdraw", "S1", zones=["mine"])
+    rig.turn(ms=10)
+    assert rig.state.volatile.withdrawal.looked_ms == rig.now_ms
+
+
+def test_three_minutes_to_tell_everybody(storm: Any) -> None:
+    """A zone without a sounder is never told; that it is late is said after 3 min, once."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["surface"])
+    raised_ms = rig.state.durable.withdrawal.standing.raised_ms
+    rig.turn(ms=raised_ms + 180_000 - rig.now_ms)
+    assert not rig.of("withdrawal_notice_late")
+    rig.turn(ms=1)
+    rig.turn(ms=1)
+    (late,) = rig.of("withdrawal_notice_late")
+    assert late.data["after_ms"] == 180_001
+
+
+def test_what_the_frame_says_of_a_withdrawal(storm: Any) -> None:
+    """Every key of the contract."""
+    rig = storm()
+    rig.command("withdraw", "S1", zones=["Z0"])
+    rig.command("withdraw", "S3", zones=["surface"])
+    rig.run(1)
+    (shown,) = view(rig.mine, rig.state, rig.now_ms)["withdrawals"].values()
+    standing = rig.state.durable.withdrawal.standing
+    assert shown == {
+        "zones": ["Z0", "surface"],
+        "cause": "person:S1",
+        "causes": ["person:S1", "person:S3"],
+        "raised_ms": standing.raised_ms,
+        "by": "S1",
+        "notified_ms": standing.notified_ms,
+        "emptied_ms": standing.emptied_ms,
+        "underground": 0,
+        "unaccounted": [],
+        "cleared": False,
+    }
 
 
 def test_sirens_sound_where_people_are_ordered_out(rig: Any) -> None:
