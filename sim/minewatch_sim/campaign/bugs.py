@@ -1,17 +1,17 @@
-"""Planted bugs: one or more against each invariant, each a small patch that can be taken back.
+"""Bugs to plant: each is one small function that puts a wrong piece into the house.
 
-`planted(name)` plants one; the campaign must then find a violation of the invariant that it is
-against. `CAUGHT_BY` names, for each, a seed that finds it; `search` looks for one.
+They are handed `patch(owner, attribute, value)`, which remembers what stood there. What each is
+against, and who must see it, stands in `mutations`.
 """
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from minewatch_drivers.modbus_line import desk
+from minewatch_drivers.tasks import jobs
 from minewatch_drivers.tasks import outputs as relay_outputs
-from minewatch_drivers.wire import exchange
 
 from minewatch.controller import adopt as adoption
 from minewatch.controller import board
@@ -27,28 +27,15 @@ from minewatch.core.state import Durable
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.mine import OutputRole
-from minewatch_sim.campaign.schedule import Mode
 
 Patch = Callable[[Any, str, Any], None]
 NEVER = 10**12
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A bug: what it breaks in words, the invariant that must see it, in which mode it is looked
-    for, and how it is planted.
-    """
-
-    code: str
-    says: str
-    plant: Callable[[Patch], None]
-    mode: Mode = Mode.SAFETY
-
-
 # ---------------------------------------------------------------- power
 
 
-def _trip_sometimes(patch: Patch) -> None:
+def trip_sometimes(patch: Patch) -> None:
     """One trip in three is not heard."""
     known = interlock.demand
 
@@ -59,7 +46,7 @@ def _trip_sometimes(patch: Patch) -> None:
     patch(interlock, "demand", demand)
 
 
-def _failure_unsaid(patch: Patch) -> None:
+def failure_unsaid(patch: Patch) -> None:
     """A switch that does not act raises no alarm."""
     known = alarm.raise_
 
@@ -70,7 +57,7 @@ def _failure_unsaid(patch: Patch) -> None:
     patch(alarm, "raise_", raise_)
 
 
-def _lock_once(patch: Patch) -> None:
+def lock_once(patch: Patch) -> None:
     """A lost head cuts nothing while something else is latched."""
     known = fault.lock
 
@@ -81,12 +68,12 @@ def _lock_once(patch: Patch) -> None:
     patch(fault, "lock", lock)
 
 
-def _fault_unsaid(patch: Patch) -> None:
+def fault_unsaid(patch: Patch) -> None:
     """A lost head raises no alarm."""
     patch(fault, "ALARM_MS", NEVER)
 
 
-def _level_of_cuts(patch: Patch, level: Callable[[Draft, str, bool], bool]) -> None:
+def level_of_cuts(patch: Patch, level: Callable[[Draft, str, bool], bool]) -> None:
     """Let every power cut of the wanted table pass through `level`."""
     known = outputs.wanted
 
@@ -98,7 +85,7 @@ def _level_of_cuts(patch: Patch, level: Callable[[Draft, str, bool], bool]) -> N
     patch(outputs, "wanted", wanted)
 
 
-def _power_returns(patch: Patch) -> None:
+def power_returns(patch: Patch) -> None:
     """Power comes back by itself ten seconds after the newest cut."""
 
     def level(draft: Draft, output: str, known: bool) -> bool:
@@ -106,20 +93,20 @@ def _power_returns(patch: Patch) -> None:
         newest_ms = max((c.since_ms for c in causes if output in c.outputs), default=NEVER)
         return known or draft.image.now_ms - newest_ms > 10_000
 
-    _level_of_cuts(patch, level)
+    level_of_cuts(patch, level)
 
 
-def _release_early(patch: Patch) -> None:
+def release_early(patch: Patch) -> None:
     """A release asks for no calm minute."""
     patch(release, "BELOW_MS", 0)
 
 
-def _release_unwritten(patch: Patch) -> None:
+def release_unwritten(patch: Patch) -> None:
     """A release acts before its grant is on disk."""
     patch(Draft, "is_on_disk", lambda *_: True)
 
 
-def _bad_clears(patch: Patch) -> None:
+def bad_clears(patch: Patch) -> None:
     """An alarm of a value ends when its head is lost."""
     known = fault._check
 
@@ -131,7 +118,7 @@ def _bad_clears(patch: Patch) -> None:
     patch(fault, "_check", check)
 
 
-def _release_wins(patch: Patch) -> None:
+def release_wins(patch: Patch) -> None:
     """A demand is not heard while a release of its output waits."""
     known = interlock.demand
 
@@ -147,7 +134,7 @@ def _release_wins(patch: Patch) -> None:
 # ---------------------------------------------------------------- house
 
 
-def _restart_clears(patch: Patch) -> None:
+def restart_clears(patch: Patch) -> None:
     """A restart ends a withdrawal."""
 
     def forget(durable: Durable, _: Event) -> Durable:
@@ -158,12 +145,12 @@ def _restart_clears(patch: Patch) -> None:
     patch(fold.FOLDS, "controller_started", (*known, forget))
 
 
-def _siren_falls(patch: Patch) -> None:
+def siren_falls(patch: Patch) -> None:
     """No channel keeps its state when nobody feeds the relay."""
     patch(relay_outputs, "_keep_mask", lambda *_: 0)
 
 
-def _gate_forgotten(patch: Patch) -> None:
+def gate_forgotten(patch: Patch) -> None:
     """The table of a withdrawal lacks the gate."""
     known = outputs.wanted
 
@@ -177,22 +164,33 @@ def _gate_forgotten(patch: Patch) -> None:
     patch(outputs, "wanted", wanted)
 
 
-def _fed_for_ever(patch: Patch) -> None:
+def feed_starves(patch: Patch) -> None:
+    """A relay is written after a failure without its heartbeat."""
+    known = relay_outputs.Bank.next_task
+
+    def next_task(self: Any, now_us: int, wanted: Any) -> Any:
+        self._arms = False
+        return known(self, now_us, wanted)
+
+    patch(relay_outputs.Bank, "next_task", next_task)
+
+
+def fed_for_ever(patch: Patch) -> None:
     """A line goes on with a table that nobody renews."""
     patch(desk, "WANTED_AGE_MAX_US", NEVER)
 
 
-def _gap_unseen(patch: Patch) -> None:
+def gap_unseen(patch: Patch) -> None:
     """A gap in time is not noticed."""
     patch(house, "GAP_MS", NEVER)
 
 
-def _jump_unseen(patch: Patch) -> None:
+def jump_unseen(patch: Patch) -> None:
     """A jump of the wall clock is not noticed."""
     patch(house, "STEP_MS", NEVER)
 
 
-def _wall_delays(patch: Patch) -> None:
+def wall_delays(patch: Patch) -> None:
     """Delays run on the wall clock."""
     known = board.Board.freeze
     first: dict[int, int] = {}
@@ -205,22 +203,22 @@ def _wall_delays(patch: Patch) -> None:
     patch(board.Board, "freeze", freeze)
 
 
-def _any_configuration(patch: Patch) -> None:
+def any_configuration(patch: Patch) -> None:
     """A configuration is taken up whatever is latched."""
     patch(adoption, "refusals", lambda *_: ())
 
 
-def _open_is_fine(patch: Patch) -> None:
+def open_is_fine(patch: Patch) -> None:
     """A contact that stands open at a start is closed."""
     patch(start, "_is_lost", lambda *_: False)
 
 
-def _start_at_once(patch: Patch) -> None:
+def start_at_once(patch: Patch) -> None:
     """A start waits for no read-back."""
     patch(start, "is_proving", lambda _: False)
 
 
-def _trip_waits(patch: Patch) -> None:
+def trip_waits(patch: Patch) -> None:
     """A trip waits for the disk."""
 
     def level(draft: Draft, output: str, known: bool) -> bool:
@@ -228,15 +226,15 @@ def _trip_waits(patch: Patch) -> None:
         held = [each.index for each in causes if output in each.outputs]
         return known or not any(draft.is_on_disk(index) for index in held)
 
-    _level_of_cuts(patch, level)
+    level_of_cuts(patch, level)
 
 
-def _boundless(patch: Patch) -> None:
+def boundless(patch: Patch) -> None:
     """The queue of commands has no end."""
     patch(board, "COMMANDS_MAX", NEVER)
 
 
-def _fold_of_chance(patch: Patch) -> None:
+def fold_of_chance(patch: Patch) -> None:
     """The fold of an entry depends on how often it was folded."""
     count = itertools.count()
     known = fold.FOLDS["cause_latched"]
@@ -252,7 +250,7 @@ def _fold_of_chance(patch: Patch) -> None:
 # ---------------------------------------------------------------- people
 
 
-def _two_fewer(patch: Patch) -> None:
+def two_fewer(patch: Patch) -> None:
     """The headcount shows two fewer than may be there."""
     known = headcount.view
 
@@ -266,37 +264,32 @@ def _two_fewer(patch: Patch) -> None:
     patch(headcount, "view", shown)
 
 
-def _limit_unsaid(patch: Patch) -> None:
+def limit_unsaid(patch: Patch) -> None:
     """Nobody is told that too many are underground."""
     patch(headcount, "_judge", lambda *_: None)
 
 
-def _always_good(patch: Patch) -> None:
+def always_good(patch: Patch) -> None:
     """A page shows every value as GOOD."""
     known = view._point
     patch(view, "_point", lambda live: known(live) | {"quality": "GOOD"})
 
 
-def _any_answer(patch: Patch) -> None:
-    """Whatever arrives is the answer to what was asked last."""
-    check = exchange.Exchange.check
-    patch(exchange.Exchange, "check", lambda self, _, pdu: check(self, self.unit, pdu))
-    known = exchange.TcpEnvelope._from_buffer
-    patch(exchange.TcpEnvelope, "_from_buffer", _blind(known))
+def any_answer(patch: Patch) -> None:
+    """Now and then the answer before is taken for the answer."""
+    known = jobs.Poll.accept
+    before: list[bytes] = [b""]
+    count = itertools.count()
+
+    def accept(self: jobs.Poll, pdu: bytes, first_us: int, now_us: int) -> str:
+        last, before[0] = before[0], pdu
+        late = next(count) % 40 == 39 and len(last) == len(pdu)
+        return known(self, last if late else pdu, first_us, now_us)
+
+    patch(jobs.Poll, "accept", accept)
 
 
-def _blind(known: Callable[[Any], bytes | None]) -> Callable[[Any], bytes | None]:
-    """Return a reader of frames that takes the transaction of each for its own."""
-
-    def from_buffer(self: Any) -> bytes | None:
-        if len(self._buffer) >= 2:
-            self._buffer[0:2] = self._transaction.to_bytes(2, "big")
-        return known(self)
-
-    return from_buffer
-
-
-def _answered_vanishes(patch: Patch) -> None:
+def answered_vanishes(patch: Patch) -> None:
     """An alarm that somebody has answered is shown no more."""
     known = view._alarms
 
@@ -306,23 +299,23 @@ def _answered_vanishes(patch: Patch) -> None:
     patch(view, "_alarms", shown)
 
 
-def _everything_shelved(patch: Patch) -> None:
+def everything_shelved(patch: Patch) -> None:
     """Any kind of alarm may be put aside."""
     patch(shelving, "SHELVABLE", frozenset(AlarmKind))
     patch(holds, "SHELVABLE", frozenset(AlarmKind))
 
 
-def _shelved_for_good(patch: Patch) -> None:
+def shelved_for_good(patch: Patch) -> None:
     """A shelf has no end."""
     patch(shelving, "MINUTE_MS", NEVER)
 
 
-def _anybody(patch: Patch) -> None:
+def anybody(patch: Patch) -> None:
     """Anybody may do anything."""
     patch(commands, "_role", lambda *_: ())
 
 
-def _test_forgotten(patch: Patch) -> None:
+def test_forgotten(patch: Patch) -> None:
     """An overdue test of a cut-off is not told."""
     known = due._tell
 
@@ -333,45 +326,6 @@ def _test_forgotten(patch: Patch) -> None:
     patch(due, "_tell", tell)
 
 
-def _never_released(patch: Patch) -> None:
+def never_released(patch: Patch) -> None:
     """A granted release never acts."""
     patch(release, "_act", lambda *_: None)
-
-
-MUTATIONS: dict[str, Mutation] = {
-    "trip_sometimes": Mutation("I1", "one trip in three is not heard", _trip_sometimes),
-    "failure_unsaid": Mutation("I1", "a switch that fails raises no alarm", _failure_unsaid),
-    "lock_once": Mutation("I2", "a lost head does not cut while something is held", _lock_once),
-    "fault_unsaid": Mutation("I2", "a lost head raises no alarm", _fault_unsaid),
-    "power_returns": Mutation("I3", "power comes back by itself after 10 s", _power_returns),
-    "release_early": Mutation("I3", "a release asks for no calm minute", _release_early,
-                              Mode.LIVENESS),
-    "release_unwritten": Mutation("I3", "a release acts before it is on disk", _release_unwritten),
-    "restart_clears": Mutation("I4", "a restart ends a withdrawal", _restart_clears),
-    "two_fewer": Mutation("I6", "two fewer people are shown", _two_fewer),
-    "limit_unsaid": Mutation("I8", "too many people raise no alarm", _limit_unsaid),
-    "always_good": Mutation("I9", "a page shows every value as GOOD", _always_good),
-    "any_answer": Mutation("I10", "any answer is the answer", _any_answer),
-    "bad_clears": Mutation("I11", "an alarm ends when its head is lost", _bad_clears),
-    "answered_vanishes": Mutation("I12", "an answered alarm is shown no more", _answered_vanishes),
-    "everything_shelved": Mutation("I13", "any alarm may be put aside", _everything_shelved),
-    "shelved_for_good": Mutation("I13", "a shelf has no end", _shelved_for_good),
-    "siren_falls": Mutation("I18", "sirens fall silent without a feed", _siren_falls),
-    "gate_forgotten": Mutation("I18", "the wanted table lacks the gate", _gate_forgotten),
-    "fed_for_ever": Mutation("I19", "a hung loop still feeds its relays", _fed_for_ever),
-    "gap_unseen": Mutation("I20", "a gap in time is not noticed", _gap_unseen),
-    "jump_unseen": Mutation("I20", "a jump of the wall clock is not noticed", _jump_unseen),
-    "wall_delays": Mutation("I20", "delays run on the wall clock", _wall_delays),
-    "any_configuration": Mutation("I21", "a configuration that guards less is taken up",
-                                  _any_configuration),
-    "open_is_fine": Mutation("I22", "an open contact is closed by a start", _open_is_fine),
-    "start_at_once": Mutation("I22", "a start waits for no read-back", _start_at_once),
-    "trip_waits": Mutation("I23", "a trip waits for the disk", _trip_waits),
-    "boundless": Mutation("I24", "the queue of commands has no end", _boundless),
-    "release_wins": Mutation("I25", "a demand is deaf while a release waits", _release_wins),
-    "anybody": Mutation("I26", "anybody may do anything", _anybody),
-    "test_forgotten": Mutation("I27", "an overdue test is not told", _test_forgotten),
-    "fold_of_chance": Mutation("I28", "a fold depends on chance", _fold_of_chance),
-    "never_released": Mutation("L1", "a granted release never acts", _never_released,
-                               Mode.LIVENESS),
-}  # fmt: skip

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from minewatch_sim.campaign.court import Violation
 from minewatch_sim.campaign.reached import MUST
+from minewatch_sim.campaign.report import write_docs
 from minewatch_sim.campaign.run import Result, run
 from minewatch_sim.campaign.schedule import Mode
 from minewatch_sim.campaign.tally import Tally, modes_of
@@ -30,8 +31,14 @@ def main() -> None:
     parser.add_argument("--trace", action="store_true", help="say every act and every event")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--report", type=Path, help="a JSON file for the counts")
+    parser.add_argument("--docs", type=Path, help="write the tables of this document, run nothing")
+    parser.add_argument("--commit", default="", help="of the run that the report tells of")
+    parser.add_argument("--caught", type=Path, default=Path("tests/simulation/mutations.toml"))
     arguments = parser.parse_args()
     logging.disable(logging.ERROR)  # refused configurations are meant here
+    if arguments.docs is not None:
+        write_docs(arguments.docs, arguments.report, arguments.commit, arguments.caught)
+        return
     if arguments.seed is not None:
         sys.exit(_one(arguments.seed, Mode(arguments.mode or "safety"), trace=arguments.trace))
     first, _, last = arguments.seeds.partition("..")

@@ -114,6 +114,8 @@ class Happenings:
             point = self._people.paired(said["pick"])
             zone = self._witness.wiring.zones[mine.point(point).zone]
             return mine.point(next((p for p in zone if p != point), point)).device
+        if said.get("relay"):
+            return self._relay(said)
         if said.get("voter"):
             heads = [each for each in self._heads() if each.startswith("R_")]
             return mine.point(heads[-1]).device

@@ -83,7 +83,7 @@ def draw(seed: int, mode: Mode) -> Schedule:
     liveness = mode is Mode.LIVENESS
     until_ms = FAULTS_END_MS if liveness else SAFETY_MS - 8_000
     twin = rng.choice(["clock", "store"]) if not liveness and rng.random() < 0.06 else ""
-    crash = rng.random() < 0.5 and not twin
+    crash = rng.random() < 0.57 and not twin
     stories = [] if twin else rng.sample(sorted(STORIES), rng.choice([1, 1, 2]))
     focus = _focus(rng, stories) if not liveness else None
     planned = [p for story in stories for p in STORIES[story](rng, until_ms, crash)]

@@ -218,7 +218,21 @@ def _vote(rng: Draw, until_ms: int, crash: bool) -> list[Planned]:
                                                      "until_ms": later_ms + 5_000})]  # fmt: skip
 
 
+def _bad_relay(rng: Draw, until_ms: int, crash: bool) -> list[Planned]:
+    """Every second answer of a relay module is lost or cut short, and gas comes."""
+    del crash
+    at_ms, pick = rng.randint(4_000, 20_000), rng.randrange(10**6)
+    name = rng.choice(["truncated", "drop", "noise_after", "wrong_transaction"])
+    bad = {"pick": pick, "name": name, "share": 0.5, "delay_ms": 100, "relay": True}
+    return [
+        Planned(at_ms, "device_fault", bad),
+        Planned(at_ms + 6_000, "gas", {"pick": pick, "level": "trip", "until_ms": at_ms + 9_000}),
+        Planned(min(at_ms + 30_000, until_ms), "device_fault_end", bad),
+    ]
+
+
 STORIES: dict[str, Story] = {
+    "bad_relay": _bad_relay,
     "bypass": _bypass,
     "calibrate": _calibrate,
     "cover": _cover,
