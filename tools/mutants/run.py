@@ -7,7 +7,8 @@ Needed beside mutmut because limits, durations and tables stand at the module's 
 mutmut changes bodies of functions only; because tests are chosen by the line that they pass (a
 whole run costs a minute, a chosen one a fraction of a second); and because a mutant within a
 function costs a fork and no import. A mutant is named by file, function, text before and after,
-so that an explained survivor (docs/mutants.md) stays explained when lines move.
+so that an explained survivor (docs/mutants.md) stays explained when lines move. A small budget first, then `--again` with a large
+one, is quickest: most mutants die by the first tests.
 
 Exit code 1: fewer than `--least` percent were killed, or a survivor is not explained.
 """
@@ -34,9 +35,11 @@ def main() -> int:
     """Run what was asked for and report."""
     asked = _arguments()
     chosen = _chosen(asked.only, asked.every)
-    out = Path(asked.out or tempfile.mkdtemp()) if asked.jobs else Path()
+    out = Path(asked.out or tempfile.mkdtemp())
     out.mkdir(parents=True, exist_ok=True)
     (out / "asked.json").write_text(json.dumps({"budget": asked.budget, "chosen": chosen}))
+    if asked.again:
+        _forget_survivors(out)
     began = time.monotonic()
     workers = [
         subprocess.Popen(
@@ -60,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=8.0, help="seconds of tests per mutant")
     parser.add_argument("--least", type=float, default=95.0, help="percent that must be killed")
     parser.add_argument("--out", help="folder for verdicts; a run goes on where it ended")
+    parser.add_argument("--again", action="store_true", help="try the survivors in --out again")
     return parser.parse_args()
 
 
@@ -74,6 +78,14 @@ def _chosen(only: list[str], every: int) -> list[list[object]]:
         count = len(sites(ast.parse(file.read_text(encoding="utf-8"))))
         found += [[str(file.relative_to(ROOT)), n] for n in range(count)]
     return found[::every]
+
+
+def _forget_survivors(out: Path) -> None:
+    """Forget the verdicts on survivors, so that a larger budget may find who notices them."""
+    for file in out.glob("*.jsonl"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["verdict"] != "survived"]
+        file.write_text("".join(kept), encoding="utf-8")
 
 
 def _report(verdicts: list[dict[str, object]], wanted: int, least: float, took_s: float) -> int:
