@@ -7,8 +7,8 @@ Needed beside mutmut because limits, durations and tables stand at the module's 
 mutmut changes bodies of functions only; because tests are chosen by the line that they pass (a
 whole run costs a minute, a chosen one a fraction of a second); and because a mutant within a
 function costs a fork and no import. A mutant is named by file, function, text before and after,
-so that an explained survivor (docs/mutants.md) stays explained when lines move. A small budget first, then `--again` with a large
-one, is quickest: most mutants die by the first tests.
+so that an explained survivor (docs/mutants.md) stays explained when lines move. A small budget
+first, then `--again` with a large one, is quickest: most mutants die by the first tests.
 
 Exit code 1: fewer than `--least` percent were killed, or a survivor is not explained.
 """
