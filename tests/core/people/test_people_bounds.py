@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from minewatch.core.deadline import Deadline
 from minewatch.core.draft import Draft
 from minewatch.core.people import ears, gates, headcount, hearing, people, tally
 from minewatch.core.people.ears import Ears
-from minewatch.core.people.roster import Balance, Ear, Missing
+from minewatch.core.people.roster import Balance, Ear, Missing, Span
 from minewatch.model.image import Image, Reading, Sample
+from minewatch.model.mine import Handover
 from minewatch.model.quality import Quality
 
 
@@ -249,3 +251,108 @@ def test_the_gate_lets_in_below_the_limit(rig: Any, lo: int, limit: int, permitt
     )
     image = Image(9, volatile.house.now_ms, rig.wall_ms, True, 10**6)
     assert headcount.entry_permitted(Draft(mine, state, image)) is permitted
+
+
+MIDNIGHT_MS = 1_790_006_400_000
+"""2026-09-21 16:00 UTC: midnight of the mine's clock."""
+
+
+def _with(rig: Any, wall_ms: int, *, trusted: bool = True, ms: int = 0, **parts: Any) -> Draft:
+    """Return a draft at a wall time; `parts` replace those of what survives about people."""
+    durable = replace(rig.state.durable, people=replace(rig.state.durable.people, **parts))
+    now_ms = rig.state.volatile.house.now_ms + ms
+    image = Image(9, now_ms, wall_ms, trusted, 10**6)
+    return Draft(rig.mine, replace(rig.state, durable=durable), image)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "end"),
+    [(-31, None), (-30, 30), (-1, 30), (0, 30), (29, 30), (30, None), (469, None), (470, 500)],
+)
+@pytest.mark.parametrize("within_ms", [0, 59_999])
+def test_when_a_handover_ends(
+    rig_of: Callable[..., Any], minutes: int, end: int | None, within_ms: int
+) -> None:
+    """Local time, to the minute: 23:30 for an hour past midnight, 07:50 for half of one."""
+    rig = rig_of(handover=Handover(("23:30",), 60, 8))
+    if minutes >= 469:
+        rig = rig_of(handover=Handover(("02:00", "07:50"), 30, 8))
+    draft = _with(rig, MIDNIGHT_MS + minutes * 60_000 + within_ms)
+    assert headcount._window_end(draft) == (None if end is None else MIDNIGHT_MS + end * 60_000)
+
+
+@pytest.mark.parametrize(("now_off", "wall_off"), [(-1, -1), (0, -1), (-1, 0)])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_window_is_open_below_both_of_its_ends(
+    rig: Any, now_off: int, wall_off: int, trusted: bool
+) -> None:
+    """By the run's clock and by a trusted wall clock."""
+    now_ms = rig.state.volatile.house.now_ms
+    window = Deadline(now_ms - now_off, MIDNIGHT_MS - wall_off)
+    draft = _with(rig, MIDNIGHT_MS, trusted=trusted, handover=window)
+    assert headcount._in_handover(draft) is (trusted and now_off < 0 and wall_off < 0)
+
+
+@pytest.mark.parametrize(("hi", "held"), [(7, True), (8, True), (9, False), (None, False)])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_window_holds_the_total_up_to_its_own_limit(
+    rig_of: Callable[..., Any], hi: int | None, held: bool, is_open: bool
+) -> None:
+    """At most so many as the window permits; nobody knows how many is not few."""
+    rig = rig_of(handover=Handover(("23:30",), 60, 8))
+    ends = rig.state.volatile.house.now_ms + (1 if is_open else 0)
+    draft = _with(rig, MIDNIGHT_MS, handover=Deadline(ends, MIDNIGHT_MS + 1))
+    span = Span(5, hi)
+    assert headcount._held(draft, span) == (Span(0, 0) if held and is_open else span)
+
+
+@pytest.mark.parametrize(
+    ("span", "alarms"),
+    [
+        (Span(0, 10), set()),
+        (Span(10, 10), set()),
+        (Span(10, 11), {"maybe_over_limit"}),
+        (Span(11, 11), {"over_limit"}),
+        (Span(11, None), {"over_limit"}),
+        (Span(3, None), {"maybe_over_limit"}),
+    ],
+)
+@pytest.mark.parametrize("before", [Span(0, 0), Span(11, 11), Span(10, 11)])
+def test_what_a_span_says_against_its_limit(
+    rig: Any, span: Span, alarms: set[str], before: Span
+) -> None:
+    """Surely over, perhaps over, or neither: whatever was said before, one of them stands."""
+    rig.rest(12)
+    draft = _with(rig, MIDNIGHT_MS)
+    for each in (before, span):
+        headcount._judge(draft, "face", "face", each, 10)
+    items = draft.durable.alarms.items.values()
+    assert {str(a.kind) for a in items if a.active and a.source == "face"} == alarms
+    assert {a.limit for a in items if a.source == "face"} <= {10}
+
+
+@pytest.mark.parametrize(("ms", "starting"), [(10_000, True), (10_001, False)])
+def test_a_run_is_starting_for_as_long_as_a_reader_may_be_silent(
+    rig: Any, ms: int, starting: bool
+) -> None:
+    """Then an unbounded count says so."""
+    since_ms = rig.state.volatile.people.start_ms - rig.state.volatile.house.now_ms
+    draft = _with(rig, MIDNIGHT_MS, ms=since_ms + ms)
+    assert headcount._is_starting(draft) is starting
+    headcount._judge(draft, "face", "face", Span(3, None), 10)
+    assert bool(draft.events) is not starting
+
+
+@pytest.mark.parametrize(
+    ("window_end", "opens"), [(MIDNIGHT_MS + 1_800_000, False), (MIDNIGHT_MS + 1_799_999, True)]
+)
+def test_one_window_opens_once(rig_of: Callable[..., Any], window_end: int, opens: bool) -> None:
+    """A window that was open to this end does not open again, whatever the run's clock says."""
+    rig = rig_of(handover=Handover(("23:30",), 60, 8))
+    draft = _with(rig, MIDNIGHT_MS, handover=Deadline(0, window_end))
+    headcount._follow_handover(draft)
+    said = [e.data for e in draft.events]
+    now_ms = rig.state.volatile.house.now_ms
+    started = {"until_ms": now_ms + 1_800_000, "until_wall_ms": MIDNIGHT_MS + 1_800_000}
+    assert said == ([started] if opens else [])
+    assert draft.volatile.people.handover is opens
