@@ -251,3 +251,34 @@ def test_relays_without_multiple_writes_get_single_ones(kit: SimpleNamespace) ->
     assert {data[1] for _, data in virtual.sent} == {1, 5}
     assert virtual.slave.coils == {0: 1, 1: 1, 2: 1}
     assert ReadBack("o3", True, virtual.read_backs[-1].sampled_ms) in virtual.read_backs
+
+
+def test_nothing_stays_energised_that_no_watchdog_would_open(kit: SimpleNamespace) -> None:
+    """Where no heartbeat is confirmed for the watchdog's time, cuts are written open and stay so;
+    a siren, which keeps its state anyway, is still driven; one heartbeat puts all right."""
+    mute = [False]
+
+    def twist(slave: Any, envelope: SimpleNamespace, pdu: bytes) -> list[tuple[int, bytes]]:
+        lost = mute[0] and pdu[0] in (6, 16)
+        return [] if lost else [(2_000, slave.wrap(envelope.tag, envelope.unit, pdu))]
+
+    virtual = bench(kit, relay_mine(kit), bad=frozenset({9}), share=1.0, twist=twist)
+    virtual.on_turn = lambda now_us: virtual.line.want(ALL_ON, now_us)
+    virtual.run(5_000_000)
+    assert (virtual.slave.coils[0], virtual.slave.coils[2]) == (1, 1)
+    mute[0] = True
+    virtual.run(16_000_000)
+    assert (virtual.slave.coils[0], virtual.slave.coils[2]) == (0, 1)
+    mute[0] = False
+    virtual.run(23_000_000)
+    assert (virtual.slave.coils[0], virtual.slave.coils[2]) == (1, 1)
+
+
+def test_a_heartbeat_goes_before_the_coils_of_a_new_connection(kit: SimpleNamespace) -> None:
+    """What may have run out is armed before it is energised; by turns, so that neither starves."""
+    virtual = bench(kit, relay_mine(kit))
+    virtual.on_turn = lambda now_us: virtual.line.want(ALL_ON, now_us)
+    virtual.run(2_000_000)
+    first = [data[1] for _, data in writes_of(virtual)]
+    assert first[0] == 16
+    assert set(first[:3]) > {16}

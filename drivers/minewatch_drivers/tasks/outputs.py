@@ -105,6 +105,12 @@ class Bank:
         self._retry_us = 0
         self._fresh = False
         self._arms = self._armed_last = False
+        self._opening = frozenset(
+            output.id for output in outputs if AT_LOSS_BY_ROLE[output.role] is AtLoss.OPEN
+        )
+        self._fed_us = -1
+        fed = watchdog is not None and watchdog.feed is not None
+        self._alone_us = watchdog.time_ms * 1000 if watchdog and fed else NEVER_US
         self._seen: Levels | None = None
 
     def reset(self, now_us: int) -> None:
@@ -113,6 +119,8 @@ class Bank:
         self._arms = not self._armed_last
         if self._feed_us != NEVER_US:
             self._feed_us = now_us
+        if self._fed_us < 0:
+            self._fed_us = now_us
         for run in self._runs:
             run.written = run.confirmed = None
             run.check_us = run.refresh_us = now_us
@@ -121,7 +129,8 @@ class Bank:
         """Return what to ask now; changes first, then heartbeat, refresh and read-backs.
 
         After a failure or a new connection the module's watchdog may have run out: it is armed
-        before it is energised again, by turns, lest it stay energised with nobody to feed it.
+        first. A heartbeat that nobody confirmed for the watchdog's time counts as none: what the
+        module opens by itself then stays open, lest it be energised with nobody to open it.
         """
         if wanted is not None and wanted is not self._seen:
             self._note_change(wanted)
@@ -130,6 +139,7 @@ class Bank:
         if self._arms and not self._fresh and wanted is not None and now_us >= self._feed_us:
             self._arms, self._armed_last = False, True
             return self._feed()
+        wanted = self._until_armed(wanted, now_us)
         task = None if wanted is None else self._changed(wanted)
         self._fresh = False
         if task is None:
@@ -137,6 +147,12 @@ class Bank:
         if task is None and wanted is not None:
             task = self._repeated(now_us, wanted)
         return task or self._unchecked(now_us, at_once=False)
+
+    def _until_armed(self, wanted: Levels | None, now_us: int) -> Levels | None:
+        """Return the levels that may be written: none that needs a watchdog which may be off."""
+        if wanted is None or now_us - self._fed_us < self._alone_us:
+            return wanted
+        return {each: wanted[each] and each not in self._opening for each in self.outputs}
 
     def due_us(self, wanted: Levels | None) -> int:
         """Return when there will be something to ask."""
@@ -164,6 +180,7 @@ class Bank:
         self._retry_us = 0
         if run is None:
             self._feed_us = first_us + self.refresh_us
+            self._fed_us = first_us
         else:
             known = task.levels == run.confirmed
             run.written = task.levels

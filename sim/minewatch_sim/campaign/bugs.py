@@ -165,7 +165,7 @@ def gate_forgotten(patch: Patch) -> None:
 
 
 def feed_starves(patch: Patch) -> None:
-    """A relay is written after a failure without its heartbeat."""
+    """A relay is energised again whether or not its watchdog is known to be armed."""
     known = relay_outputs.Bank.next_task
 
     def next_task(self: Any, now_us: int, wanted: Any) -> Any:
@@ -173,6 +173,7 @@ def feed_starves(patch: Patch) -> None:
         return known(self, now_us, wanted)
 
     patch(relay_outputs.Bank, "next_task", next_task)
+    patch(relay_outputs.Bank, "_until_armed", lambda _, wanted, __: wanted)
 
 
 def fed_for_ever(patch: Patch) -> None:
