@@ -174,6 +174,17 @@ def test_two_heads_have_a_grade_each(storm: Any) -> None:
     assert grades(rig)["gas:Z0_H1"]["grade"] == "county"
 
 
+def test_a_time_that_is_reached_in_the_last_cycle_counts(storm: Any) -> None:
+    """The end of the alarm does not hide the minute that it has lasted."""
+    rig = storm()
+    put(rig, **{HEAD: 110})
+    assert grades(rig)["gas:Z0_H0"]["source"] == HEAD
+    put(rig, 60_400, **{HEAD: 20})
+    assert said(rig) == ["mine", "county"]
+    (ended,) = rig.of("exceedance_ended")
+    assert (ended.data["grade"], ended.data["duration_ms"]) == ("county", 60_400)
+
+
 def test_each_head_ends_with_its_own_peak(storm: Any) -> None:
     """Two that end in one cycle are told apart."""
     rig = storm()

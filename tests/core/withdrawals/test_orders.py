@@ -30,6 +30,8 @@ def test_only_the_standing_withdrawal_is_cleared_and_only_once(storm: Any) -> No
     refused = rig.command("all_clear", "S3", withdrawal="W1")
     assert refused.data["reasons"] == ["no_such_withdrawal:W1"]
     name = ordered(rig)
+    (raised,) = rig.of("withdrawal_raised")
+    assert (name, raised.data["notice"]) == (f"W{rig.events.index(raised)}", "")
     rig.disk_stands = True
     assert rig.approved("all_clear", "S3", "S4", withdrawal=name).kind == "all_clear_given"
     refused = rig.command("all_clear", "S3", withdrawal=name)
