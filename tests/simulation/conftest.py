@@ -18,6 +18,9 @@ from minewatch.model.image import Command, Image
 from minewatch.model.mine import Mine
 from minewatch.record.digest import DecisionDigest
 
+PAGE_REPORTS_MS = 5_000
+"""A page tells the controller this often that it is there (practice 15)."""
+
 DEMO = Path(__file__).resolve().parents[2] / "config" / "demo-mine"
 
 
@@ -36,8 +39,12 @@ class House:
         self.controller = self._live()
 
     def run(self, seconds: float) -> None:
-        """Let time pass with the controller turning."""
-        self.bench.run_for(self.controller, round(seconds * 1000))
+        """Let time pass with the controller turning and one dispatch page open and heard."""
+        left_ms = round(seconds * 1000)
+        while left_ms > 0:
+            self.controller.notice("console_seen", "", pages=1, audible=True, terminals=[])
+            self.bench.run_for(self.controller, min(left_ms, PAGE_REPORTS_MS))
+            left_ms -= PAGE_REPORTS_MS
 
     def watch(self, listener: Callable[[Step, Image], None]) -> None:
         """Hear every step, in this life and the next ones."""
