@@ -4,7 +4,9 @@ Whatever lowers protection ends at the earlier of the two after a restart or a c
 (design rule 13), so a stopped box or a clock put back never prolongs it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from minewatch.model.event import Event
 
@@ -37,3 +39,24 @@ class Deadline:
         spent_ms = max(last_ms, event.now_ms)
         remaining_ms = max(self.ms - spent_ms, self.wall_ms - event.wall_ms)
         return Deadline(event.now_ms + remaining_ms, self.wall_ms)
+
+
+class Expiring(Protocol):
+    """A dataclass that is over at its `until`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def until(self) -> Deadline:
+        """When it is over."""
+        ...
+
+
+E = TypeVar("E", bound=Expiring)
+
+
+def rebased_each(table: Mapping[str, E], event: Event, last_ms: int) -> dict[str, E]:
+    """Return what expires with each `until` on the clock of `event` (`Deadline.rebased`)."""
+    return {
+        key: replace(each, until=each.until.rebased(event, last_ms)) for key, each in table.items()
+    }

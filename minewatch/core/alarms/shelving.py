@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms.acts import DESK
 from minewatch.core.alarms.shelf import Shelf
-from minewatch.core.deadline import Deadline
+from minewatch.core.deadline import Deadline, rebased_each
 from minewatch.core.desk import approval
 from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_integer
 from minewatch.core.folding import Fold, with_entry, without
@@ -97,13 +97,7 @@ def _ended(durable: "Durable", event: Event) -> "Durable":
 
 
 def _rebased(durable: "Durable", event: Event) -> "Durable":
-    return _set(
-        durable,
-        {
-            key: replace(each, until=each.until.rebased(event, durable.now_ms))
-            for key, each in durable.alarms.shelves.items()
-        },
-    )
+    return _set(durable, rebased_each(durable.alarms.shelves, event, durable.now_ms))
 
 
 def _set(durable: "Durable", shelves: Mapping[str, Shelf]) -> "Durable":

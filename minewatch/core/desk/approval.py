@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core.deadline import Deadline
+from minewatch.core.deadline import Deadline, rebased_each
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.model.event import Event
 from minewatch.model.image import Command
@@ -103,13 +103,7 @@ def _gone(durable: "Durable", event: Event) -> "Durable":
 
 
 def _rebased(durable: "Durable", event: Event) -> "Durable":
-    return _set(
-        durable,
-        {
-            key: replace(each, until=each.until.rebased(event, durable.now_ms))
-            for key, each in durable.approvals.open.items()
-        },
-    )
+    return _set(durable, rebased_each(durable.approvals.open, event, durable.now_ms))
 
 
 def _set(durable: "Durable", opened: Mapping[str, Approval]) -> "Durable":

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from minewatch.core.deadline import Deadline
+from minewatch.core.deadline import Deadline, rebased_each
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, keep, with_entry, without
 from minewatch.model.event import Event
@@ -218,10 +218,7 @@ def _rebased(durable: "Durable", event: Event) -> "Durable":
                 key: replace(each, since_ms=each.since_ms + shift_ms)
                 for key, each in interlock.causes.items()
             },
-            hand_values={
-                key: replace(each, until=each.until.rebased(event, last_ms))
-                for key, each in interlock.hand_values.items()
-            },
+            hand_values=rebased_each(interlock.hand_values, event, last_ms),
             covers={
                 key: replace(
                     each,
@@ -230,10 +227,7 @@ def _rebased(durable: "Durable", event: Event) -> "Durable":
                 )
                 for key, each in interlock.covers.items()
             },
-            bypasses={
-                key: replace(each, until=each.until.rebased(event, last_ms))
-                for key, each in interlock.bypasses.items()
-            },
+            bypasses=rebased_each(interlock.bypasses, event, last_ms),
         ),
     )
 

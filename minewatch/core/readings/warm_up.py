@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core.deadline import Deadline
+from minewatch.core.deadline import Deadline, rebased_each
 from minewatch.core.folding import Fold, with_entry, without
 from minewatch.core.readings import points
 from minewatch.model.event import Event
@@ -66,13 +66,7 @@ def _ended(durable: "Durable", event: Event) -> "Durable":
 
 
 def _rebased(durable: "Durable", event: Event) -> "Durable":
-    return _set(
-        durable,
-        {
-            key: replace(each, until=each.until.rebased(event, durable.now_ms))
-            for key, each in durable.warm_ups.open.items()
-        },
-    )
+    return _set(durable, rebased_each(durable.warm_ups.open, event, durable.now_ms))
 
 
 def _set(durable: "Durable", opened: Mapping[str, WarmUp]) -> "Durable":
