@@ -9,7 +9,7 @@ the condition are no releases. Causes are keyed by what they are about: `trip:<p
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minewatch.core.deadline import Deadline, rebased_each
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
@@ -163,6 +163,11 @@ def void(draft: "Draft", outputs: Iterable[str], *reasons: str) -> None:
             )
 
 
+def with_parts(durable: "Durable", **parts: Any) -> "Durable":
+    """Return `durable` with other parts of its interlock: a fold's last word."""
+    return replace(durable, interlock=replace(durable.interlock, **parts))
+
+
 def _latched(durable: "Durable", event: Event) -> "Durable":
     interlock, data = durable.interlock, event.data
     known = interlock.causes.get(data["cause"])
@@ -177,7 +182,7 @@ def _latched(durable: "Durable", event: Event) -> "Durable":
         first_out=data["first_out"],
     )
     causes = with_entry(interlock.causes, cause.id, cause)
-    return replace(durable, interlock=replace(interlock, causes=causes, held=_held(causes)))
+    return with_parts(durable, causes=causes, held=_held(causes))
 
 
 def _held(causes: Mapping[str, Cause]) -> dict[str, tuple[str, ...]]:
@@ -190,7 +195,7 @@ def _held(causes: Mapping[str, Cause]) -> dict[str, tuple[str, ...]]:
 
 def _voided(durable: "Durable", event: Event) -> "Durable":
     pending = without(durable.interlock.pending, event.data["release"])
-    return replace(durable, interlock=replace(durable.interlock, pending=pending))
+    return with_parts(durable, pending=pending)
 
 
 def _released(durable: "Durable", event: Event) -> "Durable":
@@ -209,26 +214,19 @@ def _rebased(durable: "Durable", event: Event) -> "Durable":
     """Carry deadlines over a restart or clock step; a granted release does not outlive a run."""
     interlock, last_ms = durable.interlock, durable.now_ms
     shift_ms = min(0, event.now_ms - last_ms)
-    return replace(
+    return with_parts(
         durable,
-        interlock=replace(
-            interlock,
-            pending={} if event.kind == "controller_started" else interlock.pending,
-            causes={
-                key: replace(each, since_ms=each.since_ms + shift_ms)
-                for key, each in interlock.causes.items()
-            },
-            hand_values=rebased_each(interlock.hand_values, event, last_ms),
-            covers={
-                key: replace(
-                    each,
-                    until=each.until.rebased(event, last_ms),
-                    next=each.next.rebased(event, last_ms),
-                )
-                for key, each in interlock.covers.items()
-            },
-            bypasses=rebased_each(interlock.bypasses, event, last_ms),
-        ),
+        pending={} if event.kind == "controller_started" else interlock.pending,
+        causes={
+            key: replace(each, since_ms=each.since_ms + shift_ms)
+            for key, each in interlock.causes.items()
+        },
+        hand_values=rebased_each(interlock.hand_values, event, last_ms),
+        covers={
+            key: replace(each, next=each.next.rebased(event, last_ms))
+            for key, each in rebased_each(interlock.covers, event, last_ms).items()
+        },
+        bypasses=rebased_each(interlock.bypasses, event, last_ms),
     )
 
 

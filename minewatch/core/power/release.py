@@ -9,7 +9,6 @@ every reason, each as `code` or `code:subject`.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from minewatch.core.deadline import Deadline
@@ -210,7 +209,7 @@ def _granted(durable: "Durable", event: Event) -> "Durable":
         granted_ms=event.now_ms,
     )
     pending = with_entry(durable.interlock.pending, release.id, release)
-    return replace(durable, interlock=replace(durable.interlock, pending=pending))
+    return interlock.with_parts(durable, pending=pending)
 
 
 def _hand_value_recorded(durable: "Durable", event: Event) -> "Durable":
@@ -223,12 +222,12 @@ def _hand_value_recorded(durable: "Durable", event: Event) -> "Durable":
         until=Deadline.after(event, HAND_VALUE_MS),
     )
     values = with_entry(durable.interlock.hand_values, data["point"], value)
-    return replace(durable, interlock=replace(durable.interlock, hand_values=values))
+    return interlock.with_parts(durable, hand_values=values)
 
 
 def _hand_value_expired(durable: "Durable", event: Event) -> "Durable":
     values = without(durable.interlock.hand_values, event.data["point"])
-    return replace(durable, interlock=replace(durable.interlock, hand_values=values))
+    return interlock.with_parts(durable, hand_values=values)
 
 
 FOLDS: dict[str, Fold] = {

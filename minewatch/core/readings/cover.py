@@ -12,6 +12,7 @@ from minewatch.core.alarms import alarm
 from minewatch.core.deadline import Deadline
 from minewatch.core.desk.act import Act, Given, Reasons, is_id, is_integer
 from minewatch.core.folding import Fold, keep, with_entry, without
+from minewatch.core.power import interlock
 from minewatch.core.power.interlock import Bypass, Cover
 from minewatch.core.readings import fault, points
 from minewatch.model.alarm import AlarmKind
@@ -80,7 +81,7 @@ def _cover_started(durable: "Durable", event: Event) -> "Durable":
         next=Deadline.after(event, READING_MS),
     )
     covers = with_entry(durable.interlock.covers, cover.point, cover)
-    return replace(durable, interlock=replace(durable.interlock, covers=covers))
+    return interlock.with_parts(durable, covers=covers)
 
 
 def _cover_read(durable: "Durable", event: Event) -> "Durable":
@@ -90,12 +91,12 @@ def _cover_read(durable: "Durable", event: Event) -> "Durable":
         return durable
     after = replace(cover, next=Deadline.after(event, READING_MS))
     covers = with_entry(durable.interlock.covers, cover.point, after)
-    return replace(durable, interlock=replace(durable.interlock, covers=covers))
+    return interlock.with_parts(durable, covers=covers)
 
 
 def _cover_ended(durable: "Durable", event: Event) -> "Durable":
     covers = without(durable.interlock.covers, event.data["point"])
-    return replace(durable, interlock=replace(durable.interlock, covers=covers))
+    return interlock.with_parts(durable, covers=covers)
 
 
 def _bypass_started(durable: "Durable", event: Event) -> "Durable":
@@ -108,12 +109,12 @@ def _bypass_started(durable: "Durable", event: Event) -> "Durable":
         until=Deadline.after(event, data["minutes"] * 60_000),
     )
     bypasses = with_entry(durable.interlock.bypasses, bypass.point, bypass)
-    return replace(durable, interlock=replace(durable.interlock, bypasses=bypasses))
+    return interlock.with_parts(durable, bypasses=bypasses)
 
 
 def _bypass_ended(durable: "Durable", event: Event) -> "Durable":
     bypasses = without(durable.interlock.bypasses, event.data["point"])
-    return replace(durable, interlock=replace(durable.interlock, bypasses=bypasses))
+    return interlock.with_parts(durable, bypasses=bypasses)
 
 
 FOLDS: dict[str, Fold] = {
