@@ -9,67 +9,19 @@ import gc
 from functools import partial
 
 from line_cost import REGISTERS, main
-from minewatch_drivers.device_files import device_file
-from minewatch_drivers.device_files.device_model import DeviceModel
+from line_mine import line_mine
 from minewatch_drivers.modbus_line.line import Line
 from minewatch_drivers.runners.runners import open_runner
 from minewatch_drivers.tasks.jobs import Job
 
 from minewatch.controller.__main__ import GC_THRESHOLD
 from minewatch.controller.clock import SystemClock
-from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Mode, Point
+from minewatch.model.mine import Bus, Mine
 
 UNITS = {1: 16, 16: 4, 200: 2}
 """Connections → units per line: as many as keep it busy with scans that are due each ms."""
 
 UNITS_OTHERWISE = 2
-
-
-def _model() -> DeviceModel:
-    signal = {
-        "table": "input",
-        "type": "u16",
-        "kind": "carbon_monoxide",
-        "low": "0",
-        "high": "60000",
-    }
-    return device_file.build(
-        "bench",
-        "bench",
-        {
-            "device": {"identity": "x", "maker": "x", "maturity": "beta", "source": "x"},
-            "signals": {f"s{n}": {**signal, "address": n} for n in range(REGISTERS)},
-            "frames": [{"source": "x", "request": "01", "reply": "01"}],
-        },
-    )
-
-
-def _mine(port: int, unit_count: int) -> Mine:
-    bus = Bus("line", f"tcp://127.0.0.1:{port}", scan_ms=1, timeout_ms=2000)
-    units = range(1, unit_count + 1)
-    points = tuple(
-        Point(f"p{u}_{n}", "", Kind.CARBON_MONOXIDE, "z", f"d{u}", f"s{n}", "record_only")
-        for u in units
-        for n in range(REGISTERS)
-    )
-    return Mine(
-        code="0" * 12,
-        name="bench",
-        county="0" * 6,
-        language="en",
-        gas_class="low",
-        capacity_10kt=1,
-        severe=False,
-        mode=Mode.MONITOR,
-        headcount_limit=1,
-        headcount_citation="",
-        profile="bench",
-        zones=(),
-        buses=(bus,),
-        devices=tuple(Device(f"d{unit}", "line", unit, "bench") for unit in units),
-        points=points,
-    )
 
 
 class _Watched(Line):
@@ -88,10 +40,9 @@ class Ours:
     """So many lines with their runners."""
 
     def __init__(self, port: int, connections: int, timed: bool) -> None:
-        made = _model()
-        device_file.load = lambda _: made  # type: ignore[assignment]
-        mine, clock = _mine(port, UNITS.get(connections, UNITS_OTHERWISE)), SystemClock()
-        bus = mine.buses[0]
+        clock = SystemClock()
+        bus = Bus("line", f"tcp://127.0.0.1:{port}", scan_ms=1, timeout_ms=2000)
+        mine = line_mine(bus, UNITS.get(connections, UNITS_OTHERWISE), REGISTERS)
         self.took_us: list[int] = []
         self._readings = 0
         lines = [

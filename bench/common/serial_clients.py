@@ -13,13 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from minewatch_drivers.device_files import device_file
 from minewatch_drivers.lines import open_line
 from minewatch_drivers.runners.runners import open_runner
 
-from minewatch.model.kind import Kind
-from minewatch.model.mine import Bus, Device, Mine, Mode, Point
-from minewatch.ports import WallTime
+from minewatch.controller.clock import SystemClock
+from minewatch.model.mine import Bus
 
 UNITS = 8
 """Units on our line, all due all the time, so that a question follows each answer at once."""
@@ -28,54 +26,13 @@ WARM_S = 0.5
 Result = tuple[int, int, float, float]
 
 
-class _Clock:
-    def now_us(self) -> int:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
-
-    def now_ms(self) -> int:
-        return self.now_us() // 1_000
-
-    def wall(self) -> WallTime:
-        return WallTime(0, trusted=False)
-
-
-def _mine(url: str, registers: int) -> Mine:
-    signal = {"table": "input", "type": "u16", "kind": "carbon_monoxide", "low": "0"}
-    signals = {f"s{n}": {**signal, "high": "999", "address": n} for n in range(registers)}
-    head = {"identity": "x", "maker": "x", "maturity": "beta", "source": "x"}
-    frames = [{"source": "x", "request": "01", "reply": "01"}]
-    tree = {"device": head, "signals": signals, "frames": frames}
-    made = device_file.build("bench", "bench", tree)
-    device_file.load = lambda _: made  # type: ignore[assignment]
-    units = range(1, UNITS + 1)
-    return Mine(
-        code="0" * 12,
-        name="bench",
-        county="0" * 6,
-        language="en",
-        gas_class="low",
-        capacity_10kt=1,
-        severe=False,
-        mode=Mode.MONITOR,
-        headcount_limit=1,
-        headcount_citation="",
-        profile="bench",
-        zones=(),
-        buses=(Bus("line", url, scan_ms=1, timeout_ms=500),),
-        devices=tuple(Device(f"d{unit}", "line", unit, "bench") for unit in units),
-        points=tuple(
-            Point(f"p{u}_{n}", "", Kind.CARBON_MONOXIDE, "z", f"d{u}", f"s{n}", "record_only")
-            for u in units
-            for n in range(registers)
-        ),
-    )
-
-
 async def _ours(path: str, baud: int, registers: int, seconds: float) -> Result:
     """Run the line with its thread; time is taken from one answer to another."""
-    mine = _mine(f"rtu://{path}?baud={baud}&parity=E", registers)
-    line = open_line(mine, mine.buses[0], writes=False)
-    runner = open_runner(line, line.bus, _Clock(), lambda: line.take() and None)
+    from line_mine import line_mine  # noqa: PLC0415 — found where this file is run, not imported
+
+    bus = Bus("line", f"rtu://{path}?baud={baud}&parity=E", scan_ms=1, timeout_ms=500)
+    line = open_line(line_mine(bus, UNITS, registers), bus, writes=False)
+    runner = open_runner(line, bus, SystemClock(), lambda: line.take() and None)
     await runner.start()
     await asyncio.sleep(WARM_S)
     before, cpu_s = line.status(), time.process_time()

@@ -17,8 +17,10 @@ from minewatch_drivers.lines import ByteLine, open_line
 from minewatch_drivers.runners.runners import open_runner
 from minewatch_drivers.vendor.gsm_line import GsmLine, Message
 from minewatch_drivers.vendor.serial_line import SerialLine
+from minewatch_sim.endpoints import boottime_us
 from minewatch_sim.vendor_devices import CardModule, Modem, TagReader, TimeReceiver, VendorDevice
 
+from minewatch.controller.clock import SystemClock
 from minewatch.model.image import Notice, Sample, Sighting
 from minewatch.model.mine import Bus, Device, Mine, Mode, Reader
 from minewatch.model.quality import Quality
@@ -303,13 +305,13 @@ async def test_a_tag_reader_and_a_modem_on_real_ptys() -> None:
     def serve() -> None:
         while not stopping.is_set():
             if select.select([near], [], [], 0.05)[0]:
-                os.write(near, reader.hear(os.read(near, 256), _now_us()))
+                os.write(near, reader.hear(os.read(near, 256), boottime_us()))
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    reader.hold("E20068100000000000000001", _now_us())
+    reader.hold("E20068100000000000000001", boottime_us())
     seen: list[Sighting] = []
-    runner = open_runner(line, mine.buses[0], _Clock(), lambda: None)
+    runner = open_runner(line, mine.buses[0], SystemClock(), lambda: None)
     await runner.start()
     async with asyncio.timeout(10):
         while not seen:
@@ -321,20 +323,3 @@ async def test_a_tag_reader_and_a_modem_on_real_ptys() -> None:
     os.close(near)
     os.close(far)
     assert [each.badge for each in seen] == ["E20068100000000000000001"]
-
-
-def _now_us() -> int:
-    import time
-
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
-
-
-class _Clock:
-    def now_us(self) -> int:
-        return _now_us()
-
-    def now_ms(self) -> int:
-        return _now_us() // 1000
-
-    def wall(self) -> object:
-        raise NotImplementedError

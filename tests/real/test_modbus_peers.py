@@ -6,7 +6,6 @@ import os
 import selectors
 import struct
 import threading
-import time
 import tty
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,11 +16,11 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from minewatch.controller.clock import SystemClock
 from minewatch.model.image import Reading
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Bus, Device, Mine, Mode, Output, OutputRole, Point
 from minewatch.model.quality import Quality
-from minewatch.ports import WallTime
 
 QUERY = "baud=19200&parity=N"
 Blocks = dict[str, tuple[int, list[int]]]
@@ -33,22 +32,6 @@ EXPECTED = {
     "OUT": Reading("OUT", 65_534, Quality.GOOD),
     "FAN": Reading("FAN", 1, Quality.GOOD),
 }
-
-
-class Clock:
-    """CLOCK_BOOTTIME."""
-
-    def now_us(self) -> int:
-        """Return monotonic µs."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
-
-    def now_ms(self) -> int:
-        """Return monotonic ms."""
-        return self.now_us() // 1_000
-
-    def wall(self) -> WallTime:
-        """Return a wall time that nobody vouches for."""
-        return WallTime(0, trusted=False)
 
 
 def float_words(number: float) -> list[int]:
@@ -178,7 +161,7 @@ async def served(transport: str) -> AsyncIterator[str]:
 async def read_for(line: Line, seconds: float) -> list[Taken]:
     """Run the line against the server and return all that it brought."""
     taken: list[Taken] = []
-    clock = Clock()
+    clock = SystemClock()
     runner = open_runner(line, line.bus, clock, lambda: taken.append(line.take()))
     await runner.start()
     end_ms = clock.now_ms() + int(seconds * 1000)
