@@ -50,29 +50,24 @@ def now_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+UNDERGROUND = {
+    "pit_bottom": 14,
+    "west_intake": 21,
+    "face_12301": 22,
+    "face_12302": 19,
+    "heading_12303": 13,
+    "heading_12304": 12,
+    "return_12301": 4,
+    "return_12302": 3,
+    "district_return": 8,
+    "total_return": 4,
+}
+"""How many people are in each zone: 120 altogether."""
+
+
 def normal_frame(mine: Mine, started_ms: int) -> Frame:
     """Return a frame in which nothing is wrong and 120 people are underground."""
     t_ms = now_ms()
-    zones = {z.id: z for z in mine.zones}
-    spread = {
-        "pit_bottom": 14,
-        "west_intake": 21,
-        "face_12301": 22,
-        "face_12302": 19,
-        "heading_12303": 13,
-        "heading_12304": 12,
-        "return_12301": 4,
-        "return_12302": 3,
-        "district_return": 8,
-        "total_return": 4,
-    }
-    badges = iter(mine.people)
-    people: dict[str, Any] = {}
-    for zone, count in spread.items():
-        for _ in range(count):
-            badge = next(badges).badge
-            people[badge] = {"zone": zone, "reader": "reader_west", "seen_ms": t_ms - 4000}
-            people[badge]["state"] = "underground"
     return {
         "run": "f" * 16,
         "cycle": t_ms // 100,
@@ -88,20 +83,8 @@ def normal_frame(mine: Mine, started_ms: int) -> Frame:
         "outputs": {o.id: _output(o.role, started_ms) for o in mine.outputs},
         "causes": {},
         "alarms": {},
-        "headcount": {
-            "lo": 120,
-            "hi": 120,
-            "limit": mine.headcount_limit,
-            "state": "normal",
-            "reasons": [],
-            "zones": {
-                z: {"lo": n, "hi": n, "limit": zones[z].headcount_limit, "state": "normal"}
-                for z, n in spread.items()
-                if z in zones
-            },
-            "handover_until_ms": None,
-        },
-        "people": people,
+        "headcount": _headcount(mine),
+        "people": _people(mine, t_ms),
         "withdrawals": {},
         "no_descent": False,
         "calibrations": {},
@@ -110,15 +93,48 @@ def normal_frame(mine: Mine, started_ms: int) -> Frame:
         "approvals": {},
         "horn": False,
         "silenced_until_ms": 0,
-        "health": {
-            "buses": {b.id: {"up": True, "error": "", "since_ms": started_ms} for b in mine.buses},
-            "overruns": 0,
-            "cycle_p99_ms": 101,
-            "faults": [],
-            "watchers": 2,
-            "upload": {"up": True, "backlog": 0},
-            "console": {"pages": 1},
+        "health": _health(mine, started_ms),
+    }
+
+
+def _headcount(mine: Mine) -> dict[str, Any]:
+    limits = {zone.id: zone.headcount_limit for zone in mine.zones}
+    total = sum(UNDERGROUND.values())
+    return {
+        "lo": total,
+        "hi": total,
+        "limit": mine.headcount_limit,
+        "state": "normal",
+        "reasons": [],
+        "zones": {
+            zone: {"lo": count, "hi": count, "limit": limits[zone], "state": "normal"}
+            for zone, count in UNDERGROUND.items()
+            if zone in limits
         },
+        "handover_until_ms": None,
+    }
+
+
+def _people(mine: Mine, t_ms: int) -> dict[str, Any]:
+    """Return who is underground: the first badges of the mine, zone by zone."""
+    badges = iter(mine.people)
+    seen = {"reader": "reader_west", "seen_ms": t_ms - 4000, "state": "underground"}
+    return {
+        next(badges).badge: {"zone": zone, **seen}
+        for zone, count in UNDERGROUND.items()
+        for _ in range(count)
+    }
+
+
+def _health(mine: Mine, started_ms: int) -> dict[str, Any]:
+    return {
+        "buses": {b.id: {"up": True, "error": "", "since_ms": started_ms} for b in mine.buses},
+        "overruns": 0,
+        "cycle_p99_ms": 101,
+        "faults": [],
+        "watchers": 2,
+        "upload": {"up": True, "backlog": 0},
+        "console": {"pages": 1},
     }
 
 

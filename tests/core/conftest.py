@@ -67,66 +67,6 @@ def build_mine(
     `FEED_MAIN`) on `proof`. `cut_main` is upstream of every cut.
     """
     names = [f"Z{n}" for n in range(zones)]
-    points = [
-        Point(
-            f"{z}_H{n}",
-            "",
-            Kind.METHANE,
-            z,
-            "head",
-            f"s_{z}_{n}",
-            "face",
-            limits,
-            "",
-            fault_after_ms,
-        )
-        for z in names
-        for n in range(heads)
-    ]
-    points += [Point(f"{z}_WIND", "", Kind.DUCT_WIND, z, "fan", z, "duct_wind") for z in names]
-    points += [Point(f"FEED_{z}", "", Kind.FEED_STATE, z, "input", f"f_{z}", "") for z in names]
-    points += [Point(f"SOUND_{z}", "", Kind.SOUNDER_STATE, z, "input", f"b_{z}", "") for z in names]
-    points.append(Point("FEED_MAIN", "", Kind.FEED_STATE, "mine", "input", "main", ""))
-    points.append(Point("SOUND_HORN", "", Kind.SOUNDER_STATE, "surface", "input", "horn", ""))
-    outputs = [
-        Output(
-            f"cut_{z}",
-            "",
-            OutputRole.POWER_CUT,
-            z,
-            "relay",
-            f"c_{z}",
-            f"FEED_{z}",
-            upstream="cut_main",
-        )
-        for z in names
-    ]
-    outputs += [
-        Output(f"siren_{z}", "", OutputRole.SIREN, z, "relay", f"s_{z}", f"SOUND_{z}")
-        for z in names
-    ]
-    outputs += [
-        Output("cut_main", "", OutputRole.POWER_CUT, "mine", "relay", "main", "FEED_MAIN"),
-        Output("horn", "", OutputRole.HORN, "surface", "relay", "horn", "SOUND_HORN"),
-        Output("gate", "", OutputRole.GATE, "surface", "relay", "gate", None),
-    ]
-    interlocks = [
-        Interlock(
-            f"gas_{z}",
-            "",
-            tuple(
-                Cause(f"{z}_H{n}", c)
-                for n in range(heads)
-                for c in (Condition.TRIP, Condition.FAULT)
-            ),
-            (f"cut_{z}",),
-        )
-        for z in names
-    ]
-    interlocks += [
-        Interlock(f"fan_{z}", "", (Cause(f"{z}_WIND", Condition.OFF),), (f"cut_{z}",))
-        for z in names
-    ]
     settings: dict[str, Any] = {
         "code": "220181000000",
         "name": "测试矿",
@@ -154,12 +94,92 @@ def build_mine(
             Device("relay", "relay", 1, "m"),
             Device("input", "proof", 1, "m"),
         ),
-        "points": tuple(points),
-        "outputs": tuple(outputs),
-        "interlocks": tuple(interlocks),
+        "points": (*_heads(names, heads, limits, fault_after_ms), *_switches(names)),
+        "outputs": _outputs(names),
+        "interlocks": _interlocks(names, heads),
         "staff": STAFF,
     }
     return Mine(**{**settings, **parts})
+
+
+def _heads(zones: list[str], each: int, limits: Limits, fault_after_ms: int) -> list[Point]:
+    """Return the methane heads, zone by zone."""
+    return [
+        Point(
+            f"{z}_H{n}",
+            "",
+            Kind.METHANE,
+            z,
+            "head",
+            f"s_{z}_{n}",
+            "face",
+            limits,
+            "",
+            fault_after_ms,
+        )
+        for z in zones
+        for n in range(each)
+    ]
+
+
+def _switches(zones: list[str]) -> list[Point]:
+    """Return the winds of the fans, then what proves outputs: feeds and sounders."""
+    return [
+        *(Point(f"{z}_WIND", "", Kind.DUCT_WIND, z, "fan", z, "duct_wind") for z in zones),
+        *(Point(f"FEED_{z}", "", Kind.FEED_STATE, z, "input", f"f_{z}", "") for z in zones),
+        *(Point(f"SOUND_{z}", "", Kind.SOUNDER_STATE, z, "input", f"b_{z}", "") for z in zones),
+        Point("FEED_MAIN", "", Kind.FEED_STATE, "mine", "input", "main", ""),
+        Point("SOUND_HORN", "", Kind.SOUNDER_STATE, "surface", "input", "horn", ""),
+    ]
+
+
+def _outputs(zones: list[str]) -> tuple[Output, ...]:
+    """Return a cut and a siren per zone, then the main cut, the horn and the gate."""
+    cuts = (
+        Output(
+            f"cut_{z}",
+            "",
+            OutputRole.POWER_CUT,
+            z,
+            "relay",
+            f"c_{z}",
+            f"FEED_{z}",
+            upstream="cut_main",
+        )
+        for z in zones
+    )
+    return (
+        *cuts,
+        *(
+            Output(f"siren_{z}", "", OutputRole.SIREN, z, "relay", f"s_{z}", f"SOUND_{z}")
+            for z in zones
+        ),
+        Output("cut_main", "", OutputRole.POWER_CUT, "mine", "relay", "main", "FEED_MAIN"),
+        Output("horn", "", OutputRole.HORN, "surface", "relay", "horn", "SOUND_HORN"),
+        Output("gate", "", OutputRole.GATE, "surface", "relay", "gate", None),
+    )
+
+
+def _interlocks(zones: list[str], heads: int) -> tuple[Interlock, ...]:
+    """Return what cuts each zone: a trip or a fault of any of its heads, then its fan's wind."""
+    by_gas = (
+        Interlock(
+            f"gas_{z}",
+            "",
+            tuple(
+                Cause(f"{z}_H{n}", c)
+                for n in range(heads)
+                for c in (Condition.TRIP, Condition.FAULT)
+            ),
+            (f"cut_{z}",),
+        )
+        for z in zones
+    )
+    by_fan = (
+        Interlock(f"fan_{z}", "", (Cause(f"{z}_WIND", Condition.OFF),), (f"cut_{z}",))
+        for z in zones
+    )
+    return (*by_gas, *by_fan)
 
 
 @dataclass
