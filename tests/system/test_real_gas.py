@@ -7,13 +7,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
 from minewatch_sim.people import Habits
+from minewatch_sim.recorded import Series
 from minewatch_sim.scenario import Recorded, Scenario
 from minewatch_sim.virtual_bench import VirtualBench
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -22,6 +23,7 @@ from minewatch.controller.cycle import Controller
 from minewatch.core.state import State
 from minewatch.core.step import Step
 from minewatch.mine import load
+from minewatch.model.event import Event
 from minewatch.model.image import Image
 from minewatch.model.mine import Mine
 from minewatch.model.quality import Quality
@@ -40,7 +42,21 @@ COLUMN = "CH4_MM116_pct"
 HEAD = "MM116"
 CUT = "cut_face"
 SCAN_MS = 50
+ROW_MS = 30_000
+HELD_READS = ROW_MS // SCAN_MS
+"""Reads of one row at the pace at which it was recorded."""
+
 SOCKET_ROWS = 1101
+SOCKET_REACH = 10
+SOCKET_HELD_READS = 70
+"""Over sockets only what lies near a rise or an end is read, and an end is held for 3.5 s."""
+
+WEEKEND_ROW, WEEKEND_ROWS = 6_600, 120
+"""Within the longest run of one value, 11.8 h with no coal cut; an hour of it is played."""
+
+CUTTING_ROW, CUTTING_ROWS = 1_425, 40
+"""Coal is cut from here on, and the second head moves; 20 min are played."""
+
 LEAD_ROWS = 20
 """Rows of quiet gas played before a run where the series has them: the feeder is live by then."""
 
@@ -102,6 +118,56 @@ zone = "return"
 device = "head"
 signal = "methane"
 place = "sealed_area_outside"
+"""
+
+COMPANIONS = """
+[[zone]]
+id = "return"
+name = "return"
+kind = "return"
+parent = "mine"
+
+[[device]]
+id = "second_head"
+bus = "gateway"
+unit = 3
+model = "methane-head-generic"
+
+[[device]]
+id = "contacts"
+bus = "gateway"
+unit = 4
+model = "switch-module-8"
+
+[[point]]
+id = "CUTTING"
+name = "CUTTING"
+kind = "coal_cutting"
+zone = "return"
+device = "contacts"
+signal = "input_1"
+place = "record_only"
+
+[[point]]
+id = "MM116"
+name = "MM116"
+kind = "methane"
+zone = "return"
+device = "head"
+signal = "methane"
+place = "sealed_area_outside"
+scan_ms = 1000
+companions = {companions}
+
+[[point]]
+id = "MM31"
+name = "MM31"
+kind = "methane"
+zone = "return"
+device = "second_head"
+signal = "methane"
+place = "sealed_area_outside"
+scan_ms = 1000
 """
 
 FACE = """
@@ -222,6 +288,31 @@ def _bare(values: list[int]) -> tuple[list[int], list[int]]:
     return raised, cleared
 
 
+def _reads(values: list[int], held_reads: int, reach: int | None = None) -> list[int]:
+    """Return the row that each read shows: one read a row, but for rows at which an alarm ends.
+
+    An alarm ends after a time below its clear limit (`minewatch.core.readings.chatter`), which one
+    read of a row of 30 s would leave out: such a row is read `held_reads` times. With `reach` only
+    rows so near to a rise or an end are read at all; between them the alarm stands or does not.
+    """
+    raised, cleared = _bare(values)
+    turns, found = {*raised, *cleared}, []
+    for row in range(len(values)):
+        if reach is None or any(abs(row - each) <= reach for each in turns):
+            found += [row] * (held_reads if row in cleared else 1)
+    return found
+
+
+def _recorded(folder: Path, values: list[int]) -> Recorded:
+    """Write these values as a series of its own, one row for each read."""
+    file = folder / "reads.csv"
+    file.write_text(
+        "".join(f"{each}\n" for each in (COLUMN, *(value / 100 for value in values))),
+        encoding="utf-8",
+    )
+    return Recorded(file, COLUMN, HEAD)
+
+
 @dataclass
 class Played:
     """What was seen of a series: values in order of reading, rows of events, wanted levels."""
@@ -260,8 +351,8 @@ def _values(image: Image) -> list[int]:
     return found
 
 
-def _play(mine: Mine, recorded: Recorded, rows: int) -> Played:
-    """Play rows of the series as bytes on virtual wires through lines and controller."""
+def _open(mine: Mine, recorded: Recorded) -> tuple[VirtualBench, Controller]:
+    """Return a bench on virtual time that plays the series, and the controller that guards it."""
     bench = VirtualBench(mine, Scenario("series", Habits(underground=0), recorded=recorded))
     controller = Controller(
         mine, State(), bench.clock, bench.store, bench.lines, digest=DecisionDigest()
@@ -269,6 +360,12 @@ def _play(mine: Mine, recorded: Recorded, rows: int) -> Played:
     controller.notice(
         "controller_started", "controller", run="r", version="v", config="c", prior="first"
     )
+    return bench, controller
+
+
+def _play(mine: Mine, recorded: Recorded, rows: int) -> Played:
+    """Play rows of the series as bytes on virtual wires through lines and controller."""
+    bench, controller = _open(mine, recorded)
     played = Played()
     controller.listeners.append(played.turned)
     for _ in range(2 * rows):
@@ -279,21 +376,80 @@ def _play(mine: Mine, recorded: Recorded, rows: int) -> Played:
 
 
 def test_the_whole_series_on_virtual_wires_gives_fifteen_alarms(
-    tmp_path: Path, series_file: Path, series_cpct: list[int]
+    tmp_path: Path, series_cpct: list[int]
 ) -> None:
-    """As bytes through Line and Controller: 15 alarms at the bare rows, around all 99 runs."""
-    mine = _mine(_folder(tmp_path, RETURN, mode="monitor"))
-    rows = len(series_cpct)
-    played = _play(mine, Recorded(series_file, COLUMN, HEAD), rows)
+    """As bytes through Line and Controller: 15 alarms at the bare rows, around all 99 runs.
 
-    assert played.values[:rows] == series_cpct
-    assert (played.raised, played.cleared) == _bare(series_cpct)
-    assert len(played.raised) == 15
+    A row at which an alarm ends is held for its recorded 30 s, the others are read once.
+    """
+    mine = _mine(_folder(tmp_path, RETURN, mode="monitor"))
+    reads = _reads(series_cpct, HELD_READS)
+    shown = [series_cpct[row] for row in reads]
+    played = _play(mine, _recorded(tmp_path, shown), len(reads))
+
+    assert played.values[: len(reads)] == shown
+    raised = [reads[n] for n in played.raised]
+    cleared = [reads[n] for n in played.cleared]
+    assert (raised, cleared) == _bare(series_cpct)
+    assert len(raised) == 15
     runs = _runs(series_cpct, 100)
     assert len(runs) == 99
-    ends = [*played.cleared, rows]
-    intervals = list(zip(played.raised, ends, strict=False))
+    intervals = list(zip(raised, [*cleared, len(series_cpct)], strict=False))
     assert all(any(a <= first and last < b for a, b in intervals) for first, last in runs)
+
+
+def _watch(
+    folder: Path, series_file: Path, companions: list[str], rows: tuple[int, int], stuck: int | None
+) -> list[Event]:
+    """Play both heads and the production flag at their recorded pace, a row each 30 s.
+
+    `rows` are the first and how many; with `stuck` the head stands still on that row. Returns
+    what was said of heads that stand still, up to the first that is held to be stuck.
+    """
+    first, count = rows
+    mine = _mine(_folder(folder, COMPANIONS.format(companions=companions), mode="monitor"))
+
+    def column(name: str, point: str) -> Recorded:
+        return Recorded(series_file, name, point, advance="time", first=first, rows=count)
+
+    head = column(COLUMN, HEAD)
+    bench, controller = _open(mine, head if stuck is None else replace(head, first=stuck, rows=1))
+    for name, point in (("CH4_MM31_pct", "MM31"), ("PRODUCTION_PD", "CUTTING")):
+        bench.plant.series[point] = Series(column(name, point))
+    said: list[Event] = []
+    controller.listeners.append(
+        lambda decided, _: said.extend(
+            each for each in decided.events if each.kind in ("frozen_found", "value_suspected")
+        )
+    )
+    for _ in range(count):
+        bench.run_for(controller, ROW_MS)
+        if said:
+            break
+    return said
+
+
+@pytest.mark.parametrize(("companions", "stuck"), [(["MM31", "CUTTING"], False), (["MM31"], True)])
+def test_the_idle_weekend_holds_no_head_stuck(
+    tmp_path: Path, series_file: Path, companions: list[str], stuck: bool
+) -> None:
+    """On one value for an hour while no coal is cut: no head is stuck beside head and flag.
+
+    Beside the second head alone the law would find one, so that the flag is what it rests on. The
+    head reads in finer steps than the series has, which gives it the shorter time of 15 min.
+    """
+    said = _watch(tmp_path, series_file, companions, (WEEKEND_ROW, WEEKEND_ROWS), None)
+    assert bool(said) is stuck, said
+    assert {each.data["point"] for each in said} <= {HEAD}
+
+
+def test_a_head_that_stands_still_while_coal_is_cut_is_found(
+    tmp_path: Path, series_file: Path
+) -> None:
+    """Beside the production flag and the second head, within 20 min, and it is no other head."""
+    rows = (CUTTING_ROW, CUTTING_ROWS)
+    said = _watch(tmp_path, series_file, ["MM31", "CUTTING"], rows, CUTTING_ROW)
+    assert [(each.kind, each.data["point"]) for each in said] == [("frozen_found", HEAD)]
 
 
 def test_a_face_head_demands_at_the_first_sample_of_each_run(
@@ -348,22 +504,27 @@ def test_rows_over_real_modbus_reach_the_county_once(
     waiting: Callable[..., Any],
     county: dict[int, set[str]],
     tmp_path: Path,
-    series_file: Path,
     series_cpct: list[int],
 ) -> None:
-    """Rows 0–1100 at a 50 ms scan: 6 alarms at the bare rows, every leaf once at a subscriber."""
-    rows = series_cpct[:SOCKET_ROWS]
+    """Rows 0–1100 at a 50 ms scan: 6 alarms at the bare rows, every leaf once at a subscriber.
+
+    Only rows near a rise or an end are read; at an end long enough for the alarm to end.
+    """
+    values = series_cpct[:SOCKET_ROWS]
+    reads = _reads(values, SOCKET_HELD_READS, SOCKET_REACH)
+    rows = [values[row] for row in reads]
+    file = _recorded(tmp_path, rows).file
     story = tmp_path / "series.toml"
     story.write_text(
         "[scenario]\nunderground = 0\n\n"
-        f'[recorded]\nfile = "{series_file}"\ncolumn = "{COLUMN}"\npoint = "{HEAD}"\n'
-        f'advance = "read"\nfirst = 0\nrows = {SOCKET_ROWS}\n',
+        f'[recorded]\nfile = "{file}"\ncolumn = "{COLUMN}"\npoint = "{HEAD}"\n'
+        f'advance = "read"\nfirst = 0\nrows = {len(rows)}\n',
         encoding="utf-8",
     )
     house.config = _folder(tmp_path, RETURN, mode="monitor")
     house.start_simulator(str(story))
     house.start()
-    asked = SOCKET_ROWS + 20
+    asked = len(rows) + 20
     waiting(lambda: house.plant.do("status")["requests"]["gateway"] >= asked, 80, "every row read")
     size = _ledger_size(house.folder.root)
     waiting(lambda: set(county) >= set(range(1, size + 1)), 10, "every event at the county")
@@ -374,13 +535,13 @@ def test_rows_over_real_modbus_reach_the_county_once(
     assert county.items() <= recorded.items()
     images = _images(house.folder.root)
     seen = [value for image in images for value in _values(image)]
-    assert seen[:SOCKET_ROWS] == rows
-    raised, cleared = _bare(rows)
-    assert _alarm_rows(entries, images, "alarm_raised") == raised
-    assert _alarm_rows(entries, images, "alarm_cleared") == cleared
+    assert seen[: len(rows)] == rows
+    raised, cleared = _bare(values)
+    assert [reads[n] for n in _alarm_rows(entries, images, "alarm_raised")] == raised
+    assert [reads[n] for n in _alarm_rows(entries, images, "alarm_cleared")] == cleared
     assert len(raised) == 6
     alarms = [each["data"] for each in _gas(entries, "alarm_raised")]
-    assert [each["value"] for each in alarms] == [rows[n] for n in raised]
+    assert [each["value"] for each in alarms] == [values[n] for n in raised]
 
 
 def _ledger_size(state: Path) -> int:
