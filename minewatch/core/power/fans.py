@@ -5,7 +5,13 @@ one has the changeover time, as long as the duct shows wind; without wind, or wh
 watched, the stop of all cuts at once. A fan that is not GOOD counts as stopped once its fault time
 has passed. The cut is latched under `fan:<local fan>` and released only while a fan runs, the duct
 shows wind and the heading's methane has been below restore for 60 s (`release.py`).
-Source: domain.md interlock semantics (fan-electric, double fan).
+
+A stop that is seen also orders the people of the heading out, announced work or not: the fan that
+carried the air is known to stand, or none is known to run and no duct has wind. That comes after
+the changeover time even where the cut did not wait, so that a changeover in its time orders nobody
+out; fans that are merely silent cut, and order nobody out.
+
+Source: domain.md interlock semantics (fan-electric, double fan) and 停风 in its section 5.1.
 """
 
 from collections.abc import Mapping
@@ -16,6 +22,7 @@ from minewatch.core.alarms import alarm
 from minewatch.core.power import interlock
 from minewatch.core.power.interlock import Cause
 from minewatch.core.power.layout import FanSet
+from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import Condition
 from minewatch.model.quality import Quality
@@ -29,11 +36,15 @@ NEVER_MS = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Blowing:
-    """How a fan set stands: who carries the air, since when nobody is known to, when that cuts."""
+    """How a fan set stands: who carries the air, since when nobody is known to.
+
+    `due_ms` is when that cuts and `leave_ms` when it orders people out, each until it has.
+    """
 
     carrier: str = ""
     lost_ms: int | None = None
     due_ms: int = NEVER_MS
+    leave_ms: int = NEVER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ def decide(draft: "Draft") -> None:
         return
     known = draft.volatile.fans.sets
     after = {key: _look(draft, each, known.get(key, Blowing())) for key, each in sets.items()}
-    next_ms = min(each.due_ms for each in after.values())
+    next_ms = min(min(each.due_ms, each.leave_ms) for each in after.values())
     draft.update_volatile(fans=FansVolatile(after, next_ms))
 
 
@@ -79,6 +90,13 @@ def behind(draft: "Draft", cause: Cause) -> FanSet | None:
     return power.fans.get(power.ventilates.get(about, "")) if cause.kind == Condition.OFF else None
 
 
+def demands_leaving(draft: "Draft", cause: str) -> str:
+    """Return the fans, named as the cause of a withdrawal, that still do not ventilate, or ""."""
+    kind, _, about = cause.partition(":")
+    fans = draft.plan.power.fans.get(about) if kind == CAUSE else None
+    return about if fans is not None and reasons_against(draft, fans) else ""
+
+
 def reasons_against(draft: "Draft", fans: FanSet) -> list[str]:
     """Return what is missing before power may return to the heading: a fan, wind in the duct."""
     reasons = [] if is_blowing(draft, fans) else [f"fan_not_running:{fans.row.main}"]
@@ -101,12 +119,25 @@ def _look(draft: "Draft", fans: FanSet, before: Blowing) -> Blowing:
         alarm.clear(draft, AlarmKind.FANS_STOPPED, row.id)
         return Blowing(_carrier(draft, fans, before, running))
     lost_ms = now_ms if before.lost_ms is None else before.lost_ms
-    due_ms = _due_ms(draft, fans, lost_ms)
+    has_wind = any(_says(draft, each, 1) for each in row.duct)
+    due_ms = _due_ms(draft, fans, lost_ms, waits=has_wind)
+    is_seen = _is_seen(draft, fans, before.carrier)
+    leave_ms = _due_ms(draft, fans, lost_ms, waits=True) if is_seen else NEVER_MS
     if now_ms < due_ms:
-        return Blowing(before.carrier, lost_ms, due_ms)
+        return Blowing(before.carrier, lost_ms, due_ms, leave_ms)
     alarm.raise_(draft, AlarmKind.FANS_STOPPED, row.id, zone=row.zone)
     interlock.demand(draft, CAUSE, row.id, fans.fans, fans.outputs)
+    if now_ms < leave_ms:
+        return Blowing(before.carrier, lost_ms, leave_ms=leave_ms)
+    withdrawal.demand(draft, fans.zones, f"{CAUSE}:{row.id}", downwind=False)
     return Blowing(before.carrier, lost_ms)
+
+
+def _is_seen(draft: "Draft", fans: FanSet, carrier: str) -> bool:
+    """Say whether a stop is more than silence: the carrier stands, or no duct has wind."""
+    ducts = fans.row.duct
+    still = bool(ducts) and all(_says(draft, each, 0) for each in ducts)
+    return still or _says(draft, carrier or fans.row.main, 0)
 
 
 def _carrier(draft: "Draft", fans: FanSet, before: Blowing, running: list[str]) -> str:
@@ -126,10 +157,9 @@ def _carrier(draft: "Draft", fans: FanSet, before: Blowing, running: list[str]) 
     return running[0]
 
 
-def _due_ms(draft: "Draft", fans: FanSet, lost_ms: int) -> int:
-    """Return when the stop cuts: the changeover time needs wind, a silent fan its fault time."""
-    has_wind = any(_says(draft, each, 1) for each in fans.row.duct)
-    due_ms = lost_ms + (fans.row.changeover_ms if has_wind else 0)
+def _due_ms(draft: "Draft", fans: FanSet, lost_ms: int, *, waits: bool) -> int:
+    """Return when the stop counts: a changeover may be awaited, a silent fan has its fault time."""
+    due_ms = lost_ms + (fans.row.changeover_ms if waits else 0)
     for each in fans.fans:
         if not _says(draft, each, 0):
             plan = draft.plan.points[each]

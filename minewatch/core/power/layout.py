@@ -28,9 +28,13 @@ class VoteGroup:
 
 @dataclass(frozen=True, slots=True)
 class FanSet:
-    """The local fans of a heading, the interlocks about them, and what their stop cuts."""
+    """The local fans of a heading, the interlocks about them, and what their stop cuts.
+
+    `zones` are the heading and all places within it: who is there is ordered out by a stop.
+    """
 
     row: LocalFan
+    zones: tuple[str, ...]
     fans: tuple[str, ...]
     interlocks: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -107,7 +111,17 @@ def _fan_set(mine: Mine, row: LocalFan) -> FanSet:
         or any(c.condition is Condition.OFF and c.point in watched for c in each.causes)
     ]
     outputs = {output for each in about for output in each.outputs}
-    return FanSet(row, fans, tuple(each.id for each in about), tuple(sorted(outputs)))
+    interlocks = tuple(each.id for each in about)
+    return FanSet(row, _within(mine, row.zone), fans, interlocks, tuple(sorted(outputs)))
+
+
+def _within(mine: Mine, zone: str) -> tuple[str, ...]:
+    """Return a zone and all zones below it in the mine's tree, sorted."""
+    found, before = {zone}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {each.id for each in mine.zones if each.parent in found}
+    return tuple(sorted(found))
 
 
 def _permissives(mine: Mine) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from minewatch.core.desk import approval
 from minewatch.core.desk.act import ANYONE, Act, Given, Reasons, is_id, is_ids
+from minewatch.core.power import fans
 from minewatch.core.withdrawals import emergencies, past
 from minewatch.core.withdrawals.emergencies import ORDER
 from minewatch.core.withdrawals.withdrawal import WHOLE_MINE, order
@@ -43,7 +44,8 @@ def _withdraw(draft: "Draft", given: Given) -> None:
 def _check_all_clear(draft: "Draft", command: Command) -> Reasons:
     """Find what still demands the withdrawal; a demand of this very cycle wins (design rule 7).
 
-    A demand of `emergencies.py` that stands speaks against it as well, met or not.
+    A demand of `emergencies.py` that stands speaks against it as well, met or not, and so do local
+    fans that ordered people out and do not ventilate their heading.
     """
     standing = draft.durable.withdrawal.standing
     if standing is None or standing.id != command.arguments["withdrawal"]:
@@ -55,6 +57,7 @@ def _check_all_clear(draft: "Draft", command: Command) -> Reasons:
     active = (draft.durable.alarms.items[each] for each in draft.durable.alarms.standing.values())
     stand = sorted({a.source for a in active if a.active and a.kind in FORBIDDING})
     stand += sorted(draft.durable.emergencies.open)
+    stand += filter(None, (fans.demands_leaving(draft, each) for each in standing.causes))
     return (*reasons, *(f"cause_stands:{source}" for source in stand))
 
 

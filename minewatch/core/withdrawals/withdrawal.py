@@ -1,8 +1,9 @@
 """Withdrawal: people are ordered out of zones, until two names say that they may return.
 
 One withdrawal stands at a time; whatever is demanded meanwhile extends its zones and causes. It is
-demanded by gas for its zone and the zones downwind, by a person, or for the whole mine by 3.0 %CH4
-at two heads, by inrush and by the clocks of `emergencies.py` (practice 16). Sirens sound and the
+demanded by gas for its zone and the zones downwind, by stopped local fans for their heading, by a
+person, or for the whole mine by 3.0 %CH4 at two heads, by inrush and by the clocks of
+`emergencies.py` (practice 16). Sirens sound and the
 gate stays shut until the all-clear is on disk. Then descent is forbidden until its resumption is
 signed and on disk (practice 17, design rule 5). What people may ask stands in `orders.py`, what is
 said of a withdrawal after its end in `past.py`.
@@ -64,8 +65,8 @@ class WithdrawalVolatile:
     called_ms: int = 0
 
 
-def demand(draft: "Draft", zones: tuple[str, ...], cause: str) -> None:
-    """Demand a withdrawal of `zones` and the zones downwind (practice 16), at once.
+def demand(draft: "Draft", zones: tuple[str, ...], cause: str, *, downwind: bool = True) -> None:
+    """Demand a withdrawal of `zones` and, unless told not to, the zones downwind, at once.
 
     `zones` may be `("mine",)`. Costs two look-ups where the withdrawal stands already.
     """
@@ -76,7 +77,7 @@ def demand(draft: "Draft", zones: tuple[str, ...], cause: str) -> None:
         and is_covered(standing, zones)
     ):
         return
-    order(draft, zones, cause)
+    order(draft, zones, cause, downwind=downwind)
 
 
 def is_covered(standing: Withdrawal, zones: Iterable[str]) -> bool:
@@ -84,14 +85,17 @@ def is_covered(standing: Withdrawal, zones: Iterable[str]) -> bool:
     return standing.cleared_index is None and _covers(standing.zones, zones)
 
 
-def order(draft: "Draft", zones: Iterable[str], cause: str, **said: Any) -> None:
+def order(
+    draft: "Draft", zones: Iterable[str], cause: str, *, downwind: bool = True, **said: Any
+) -> None:
     """Raise the withdrawal or extend the one that stands; an all-clear not yet on disk is void."""
     standing = draft.durable.withdrawal.standing
     before = standing.zones if standing is not None else ()
+    added = _scope(draft.mine, set(zones)) if downwind else zones
     draft.emit(
         "withdrawal_raised" if standing is None else "withdrawal_extended",
         withdrawal=f"W{draft.durable.index}" if standing is None else standing.id,
-        zones=list(_scope(draft.mine, {*before, *zones})),
+        zones=list(_whole({*before, *added})),
         cause=cause,
         notice="no_annunciator" if draft.mine.mode is Mode.MONITOR else "",
         **{"by": "", **said},
@@ -105,15 +109,17 @@ def _covers(standing: tuple[str, ...], zones: Iterable[str]) -> bool:
 
 def _scope(mine: Mine, zones: set[str]) -> tuple[str, ...]:
     """Return the zones with all that lie downwind of them, sorted; `mine` stands for every zone."""
-    if WHOLE_MINE in zones:
-        return (WHOLE_MINE,)
     scope = set(zones)
-    grown = True
+    grown = WHOLE_MINE not in scope
     while grown:
         more = {z.id for z in mine.zones if not scope.isdisjoint(z.downwind_of)} - scope
         scope |= more
         grown = bool(more)
-    return tuple(sorted(scope))
+    return _whole(scope)
+
+
+def _whole(zones: set[str]) -> tuple[str, ...]:
+    return (WHOLE_MINE,) if WHOLE_MINE in zones else tuple(sorted(zones))
 
 
 def decide(draft: "Draft") -> None:

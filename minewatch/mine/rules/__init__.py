@@ -90,7 +90,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """A reason to leave; `value` in the printed unit, None where a person or a clock decides."""
+    """A reason to leave; `value` in the printed unit, None where person, clock or state decides."""
 
     id: str
     kind: Kind | None
