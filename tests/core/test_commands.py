@@ -1,11 +1,13 @@
 """Who may do what; what is malformed is refused, never a crash, and each command has one answer."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minewatch.core.desk.approval import APPROVAL_MS
 from minewatch.core.desk.commands import ACTS
 from minewatch.core.step import step
 from minewatch.model.canonical import canonical
@@ -126,6 +128,25 @@ def test_the_supervisor_alone_reloads(rig) -> None:
     assert refused.data["reasons"] == ["not_permitted"]
     answer = rig.command("reload", "", origin="supervisor", config="c" * 64)
     assert answer.kind == "reload_ordered"
+
+
+def test_a_second_name_that_comes_at_its_time_is_too_late(rig) -> None:
+    """Ten minutes are over for the image that brings the second name as well."""
+    asked = rig.command("cut", "S1", output="cut_Z0")
+    rig.turn(ms=APPROVAL_MS - 100)
+    refused = rig.command("approve", "S3", approval=asked.data["approval"])
+    assert refused.data["reasons"] == ["unknown_approval"]
+    assert rig.of("approval_expired")
+    assert not rig.of("cut_ordered")
+
+
+def test_the_first_name_is_judged_again_with_the_second(rig) -> None:
+    """Who is no longer of the staff orders nothing, whoever seconds it."""
+    asked = rig.command("cut", "S1", output="cut_Z0")
+    rig.mine = replace(rig.mine, staff=tuple(s for s in rig.mine.staff if s.code != "S1"))
+    refused = rig.command("approve", "S3", approval=asked.data["approval"])
+    assert refused.data["reasons"] == ["unknown_person"]
+    assert not rig.of("cut_ordered")
 
 
 def test_open_approvals_are_bounded(rig) -> None:

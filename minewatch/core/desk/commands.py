@@ -121,7 +121,7 @@ def _approve(draft: "Draft", command: Command) -> None:
         _refuse(draft, command, ("unknown_approval",))
         return
     act = ACTS[asked.kind]
-    reasons = _against_second(draft, act, asked, command) or act.check(draft, asked.asked())
+    reasons = _against_second(draft, act, asked, command) or _reasons(draft, act, asked.asked())
     if reasons:
         _refuse(draft, command, reasons)
         return
