@@ -101,6 +101,8 @@ class Plan:
     methane_of_zone: Mapping[str, tuple[str, ...]]
     guards: Mapping[str, tuple[str, ...]]
     driven: Mapping[str, Output] = field(default_factory=dict)
+    others: tuple[Output, ...] = ()
+    """What is driven and no power cut: its level follows from more than latched causes."""
     home: Mapping[str, str] = field(default_factory=dict)
     """The device of each point: where its entry lies in a table that is copied by devices."""
     watched: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -125,14 +127,15 @@ def build(mine: Mine) -> Plan:
     _add_votes(mine, points)
     methane = [p for p in points.values() if p.is_methane]
     by_zone = _grouped((p.zone, p.id) for p in methane)
-    roles = DRIVEN[mine.mode]
+    driven = [each for each in mine.outputs if each.role in DRIVEN[mine.mode]]
     return Plan(
         mine=mine,
         points=points,
         bus_points=_grouped((p.bus, p.id) for p in points.values()),
         methane_of_zone=by_zone,
         guards={o.id: _guards(methane, by_zone, o) for o in mine.outputs},
-        driven={o.id: o for o in mine.outputs if o.role in roles},
+        driven={each.id: each for each in driven},
+        others=tuple(each for each in driven if each.role is not OutputRole.POWER_CUT),
         home={p.id: p.device for p in points.values()},
         power=layout.build(mine),
         by_kind=_grouped((p.point.kind, p.id) for p in points.values() if not p.certified),

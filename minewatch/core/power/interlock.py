@@ -111,9 +111,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class InterlockVolatile:
-    """Read-backs of coils and what is known about each wanted level."""
+    """Read-backs of coils, the newest table of levels, and what is known about each of them."""
 
     read_backs: Mapping[str, ReadBack] = field(default_factory=dict)
+    table: Mapping[str, bool] = field(default_factory=dict)
     wants: Mapping[str, Want] = field(default_factory=dict)
 
 

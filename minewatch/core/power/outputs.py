@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 def wanted(draft: "Draft") -> Mapping[str, bool] | None:
-    """Return the complete table, or None while the start is not proven."""
+    """Return the complete table, or None while the start is not proven.
+
+    Nothing is worked out for a cut that no cause holds: a mine has hundreds, ten times a second.
+    """
     if start.is_proving(draft):
         return None
-    table = {each.id: LEVELS[each.role](draft, each) for each in draft.plan.driven.values()}
+    table = dict.fromkeys(draft.plan.driven, True)
+    table |= {each: False for each in draft.durable.interlock.held if each in table}
+    table |= {each.id: LEVELS[each.role](draft, each) for each in draft.plan.others}
     proof.note(draft, table)
     return table
-
-
-def _closed(draft: "Draft", output: Output) -> bool:
-    return output.id not in draft.durable.interlock.held
 
 
 def _sounds(draft: "Draft", output: Output) -> bool:
@@ -56,7 +57,6 @@ def _entry_permitted(draft: "Draft", output: Output) -> bool:
 
 
 LEVELS: Mapping[OutputRole, Callable[["Draft", Output], bool]] = {
-    OutputRole.POWER_CUT: _closed,
     OutputRole.SIREN: _sounds,
     OutputRole.BROADCAST: _sounds,
     OutputRole.HORN: _horn,
@@ -64,4 +64,4 @@ LEVELS: Mapping[OutputRole, Callable[["Draft", Output], bool]] = {
     OutputRole.GATE: _entry_permitted,
     OutputRole.FAN_START: permits.fan_start,
 }
-"""What each role's level follows from."""
+"""What the level of each role but the power cut follows from."""

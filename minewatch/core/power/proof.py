@@ -29,13 +29,11 @@ def decide(draft: "Draft") -> None:
     """Compare the proofs with the levels that were wanted in earlier cycles."""
     wants = draft.volatile.interlock.wants
     changed: dict[str, Want] = {}
-    for output_id, want in wants.items():
-        output = draft.plan.driven.get(output_id)
-        if output is None or output.proof is None or not _acts(output, energised=want.energised):
-            continue
+    for output in _acting(draft):
+        want = wants[output.id]
         after = _proved(draft, output, want)
         if after is not want:
-            changed[output_id] = after
+            changed[output.id] = after
     if changed:
         _set(draft, {**wants, **changed})
 
@@ -45,7 +43,9 @@ def note(draft: "Draft", table: Mapping[str, bool]) -> None:
 
     After a start nothing is new about a level that failed before: its alarm waits for the proof.
     """
-    wants = draft.volatile.interlock.wants
+    newest, wants = draft.volatile.interlock.table, draft.volatile.interlock.wants
+    if table == newest and len(wants) == len(table):
+        return
     changed: dict[str, Want] = {}
     for output_id, energised in table.items():
         want = wants.get(output_id)
@@ -55,8 +55,32 @@ def note(draft: "Draft", table: Mapping[str, bool]) -> None:
                 alarm.clear(draft, AlarmKind.FEED_ABNORMAL, output_id)
             failed = alarm.is_active(draft.durable, AlarmKind.FAILED_ACTUATION, output_id)
             changed[output_id] = Want(energised, draft.image.now_ms, failed=failed)
-    if changed or len(wants) != len(table):
-        _set(draft, {each: changed.get(each) or wants[each] for each in table})
+    wants = {each: changed.get(each) or wants[each] for each in table}
+    known = draft.volatile.interlock
+    draft.update_volatile(interlock=replace(known, table=table, wants=wants))
+
+
+def _acting(draft: "Draft") -> list[Output]:
+    """Return the outputs whose level must be proved, in the mine's order.
+
+    A cut that was wanted open is held still: only a release, later in a turn, lets go of it.
+    """
+    driven, held = draft.plan.driven, draft.durable.interlock.held
+    wants = draft.volatile.interlock.wants
+    likely = draft.plan.others
+    if held:
+        likely = tuple(
+            each
+            for key, each in driven.items()
+            if key in held or each.role is not OutputRole.POWER_CUT
+        )
+    return [
+        each
+        for each in likely
+        if each.proof is not None
+        and each.id in wants
+        and _acts(each, energised=wants[each.id].energised)
+    ]
 
 
 def _acts(output: Output, *, energised: bool) -> bool:
