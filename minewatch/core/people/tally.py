@@ -154,13 +154,16 @@ def _unseen_since(draft: "Draft", layout: Layout, down: tuple[str, ...]) -> int 
 
 
 def _heard_lately(draft: "Draft", layout: Layout, since_ms: int) -> int:
-    """Return how many cannot have left unseen: heard since, or too lately to be out already."""
+    """Return how many cannot have left unseen: heard since, or too lately to be out already.
+
+    A record may have waited in its reader: it says that somebody was there at `earliest_ms`.
+    """
     now_ms, tracks = draft.image.now_ms, draft.volatile.people.tracks
     heard = 0
     for badge, each in draft.durable.people.inside.items():
         track = tracks[badge]
         late_ms = now_ms - layout.fastest_ms.get(track.zone, 0)
-        if each.doubt is Doubt.NONE and track.latest_ms >= min(since_ms, late_ms):
+        if each.doubt is Doubt.NONE and track.earliest_ms >= min(since_ms, late_ms):
             heard += 1
     return heard
 
@@ -204,7 +207,7 @@ def _widened_by_silence(draft: "Draft", layout: Layout, spans: dict[str, Span]) 
 
 
 def _widened_by_gaps(draft: "Draft", layout: Layout, spans: dict[str, Span]) -> dict[str, Span]:
-    """Widen zones near reads that were lost, until everybody has been heard again."""
+    """Widen zones near reads that were lost, until everybody has surely been heard again."""
     lost = _losses(draft)
     if not lost:
         return spans
@@ -212,7 +215,7 @@ def _widened_by_gaps(draft: "Draft", layout: Layout, spans: dict[str, Span]) -> 
     oldest_ms = max(at_ms for _, at_ms in lost.values())
     unheard: dict[str, int] = {}
     for badge in inside:
-        if tracks[badge].latest_ms <= oldest_ms:
+        if tracks[badge].earliest_ms <= oldest_ms:
             unheard[tracks[badge].zone] = unheard.get(tracks[badge].zone, 0) + 1
     everybody = sum(unheard.values())
     widened = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from minewatch.model.image import Sighting
@@ -231,6 +231,7 @@ def test_truth_stays_between_lo_and_hi_without_a_gate(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32), faults=FAULTS)
+@example(seed=39916800, faults=Faults(skipped=0.1, delayed=0.2))
 def test_the_face_is_counted_between_lo_and_hi(
     rig_of: Callable[..., Any], seed: int, faults: Faults
 ) -> None:
