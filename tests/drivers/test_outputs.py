@@ -282,3 +282,31 @@ def test_a_heartbeat_goes_before_the_coils_of_a_new_connection(kit: SimpleNamesp
     first = [data[1] for _, data in writes_of(virtual)]
     assert first[0] == 16
     assert set(first[:3]) > {16}
+
+
+@pytest.mark.parametrize("url", [URL, "rtu+tcp://127.0.0.1:1?baud=9600", "tcp://127.0.0.1:1"])
+@pytest.mark.parametrize("noise", ["half", "behind"])
+def test_a_noisy_module_starves_no_other(kit: SimpleNamespace, url: str, noise: str) -> None:
+    """Whatever one module sends, the watchdog of the module behind it is fed in its time."""
+
+    def twist(slave: Any, envelope: SimpleNamespace, pdu: bytes) -> list[tuple[int, bytes]]:
+        frame: bytes = slave.wrap(envelope.tag, envelope.unit, pdu)
+        if noise == "half":
+            return [(2_000, frame[: len(frame) // 2])]
+        return [(2_000, frame), (3_000, bytes(300))]
+
+    bus = Bus("line", url, scan_ms=2_000, timeout_ms=300)
+    devices = tuple(Device(f"r{n}", "line", n, "relay-module-8-watchdog") for n in (1, 2))
+    outputs = tuple(
+        kit.output(f"o{n}", OutputRole.POWER_CUT, f"r{n}", f"coil_{n}") for n in (1, 2)
+    )
+    mine = kit.bare_mine(bus, devices, outputs=outputs)
+    virtual = bench(kit, mine, twist=twist, share=0.7)
+    virtual.on_turn = lambda now_us: virtual.line.want({"o1": True, "o2": True}, now_us)
+
+    virtual.run(60_000_000)
+
+    unit_at = 6 if url.startswith("tcp") else 0
+    beats = [at for at, data in virtual.sent if data[unit_at] == 2 and data[unit_at + 1] == 16]
+    assert max(b - a for a, b in itertools.pairwise(beats)) < 3_000_000
+    assert beats[-1] > 57_000_000

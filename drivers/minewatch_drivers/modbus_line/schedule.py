@@ -46,6 +46,7 @@ class Schedule:
         self._units: list[Unit] = []
         self._readers: list[ReaderScan | SettingsScan] = []
         self._banks: list[Bank] = []
+        self._bank_asked: Bank | None = None
         self._refused: dict[str, str] = {}
         self._ready_us = 0
         for device in mine.devices:
@@ -89,9 +90,20 @@ class Schedule:
             else:
                 scan.reset(now_us)
                 scan.due_us = due_us
+        self._let_others_begin()
         for bank in self._banks:
             bank.reset(now_us)
         self._urgency.renew(now_us)
+
+    def _let_others_begin(self) -> None:
+        """Let the module that was asked last wait behind the others.
+
+        Where its noise ends each connection, or costs a silence each time, they would starve.
+        """
+        if self._bank_asked is not None:
+            self._banks.remove(self._bank_asked)
+            self._banks.append(self._bank_asked)
+            self._bank_asked = None
 
     def next_job(
         self, now_us: int, wanted: Levels | None, flying: Collection[Job] = ()
@@ -101,9 +113,12 @@ class Schedule:
 
     def next_write(self, now_us: int, wanted: Levels | None) -> Job | None:
         """Return what relays and readers need now, or None."""
+        if self._bank_asked is not None and self._bank_asked.failed:
+            self._let_others_begin()
         for bank in self._banks:
             task = bank.next_task(now_us, wanted)
             if task is not None:
+                self._bank_asked = bank
                 return task
         for reader in self._readers:
             acknowledge = reader.acknowledge(now_us)

@@ -19,6 +19,9 @@ from minewatch_drivers.wire.exchange import Exchange, write_exchange
 
 REFRESH_DEFAULT_US = 1_000_000
 RETRY_US = 250_000
+RETRY_MAX_US = 2_000_000
+"""A module that does not answer is written this often at least: what hangs on it is dark or mute."""
+
 LOOKED_US = 100_000
 """A refresh follows a read-back within this time, so that it shows what it is about to undo."""
 
@@ -77,7 +80,7 @@ class _Task:
 
 
 class Bank:
-    """All outputs on one relay device."""
+    """All outputs on one relay device. `failed` says whether its newest question had no answer."""
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class Bank:
         self.refresh_us = watchdog.time_ms * 250 if watchdog else REFRESH_DEFAULT_US
         self._feed_us = 0 if watchdog is not None and watchdog.feed is not None else NEVER_US
         self._beat = 0
+        self.failed = False
         self._streak = 0
         self._retry_us = 0
         self._fresh = False
@@ -172,6 +176,7 @@ class Bank:
     def answered(self, task: _Task, pdu: bytes, first_us: int, now_us: int) -> None:
         """Take the answer to `task`."""
         self.state.answered()
+        self.failed = False
         run = task.run
         if run is not None and not task.levels:
             self._read_back(run, pdu, first_us, now_us)
@@ -189,12 +194,13 @@ class Bank:
 
     def unanswered(self, task: _Task, now_us: int, first_us: int) -> None:
         """Nothing came: try again at once, then more and more seldom."""
+        self.failed = True
         run = task.run
         if run is not None and not task.levels:
             self._missed(run, now_us, first_us)
             return
         self._arms = run is not None
-        self._retry_us = now_us + _wait_us(RETRY_US, self._streak)
+        self._retry_us = now_us + _wait_us(RETRY_US, self._streak, RETRY_MAX_US)
         self._streak += 1
         if run is not None:
             run.written = None
@@ -205,7 +211,7 @@ class Bank:
     def _missed(self, run: _Run, now_us: int, first_us: int) -> None:
         """The coils were not read: once more at once, then they are unknown."""
         run.looked_us = now_us
-        run.check_us = now_us + _wait_us(self._scan_us, run.misses)
+        run.check_us = now_us + _wait_us(self._scan_us, run.misses, BACK_OFF_MAX_US)
         run.misses += 1
         if run.misses > 1:
             self._unknown(run, first_us)
@@ -308,9 +314,9 @@ class Bank:
         return _Task(self, exchange, run, ())
 
 
-def _wait_us(first_us: int, failures: int) -> int:
-    """Return the wait after a failure: none after the first, then doubling up to 5 s."""
-    return min(first_us << min(failures - 1, 8), BACK_OFF_MAX_US) if failures else 0
+def _wait_us(first_us: int, failures: int, most_us: int) -> int:
+    """Return the wait after a failure: none after the first, then doubling up to the most."""
+    return min(first_us << min(failures - 1, 8), most_us) if failures else 0
 
 
 def _levels(run: _Run, wanted: Levels) -> tuple[bool, ...]:
