@@ -102,6 +102,22 @@ def test_a_head_that_stays_away_after_its_line_is_back_has_its_own_alarm(rig) ->
     assert rig.causes == ["line:gas"]
 
 
+def test_the_return_of_a_line_delays_no_lock(rig) -> None:
+    """Who was lost later than the others locks in its own time, although its line is back."""
+    others = ("Z0_H1", "Z1_H0", "Z1_H1")
+    rig.world.update(dict.fromkeys(others, Quality.COMM_FAULT))
+    rig.run(3)
+    rig.world["Z0_H0"] = Quality.COMM_FAULT
+    lost_ms = rig.now_ms
+    rig.run(8)
+    assert is_active(rig.state.durable, AlarmKind.SENSOR_FAULT, "line:gas")
+    rig.world.update(dict.fromkeys(others, 0))
+    rig.run(4)
+    (locked_ms,) = [e.now_ms for e in rig.of("cause_latched") if "Z0_H0" in e.data["points"]]
+    assert locked_ms - lost_ms <= 10_100
+    assert not is_active(rig.state.durable, AlarmKind.SENSOR_FAULT, "Z0_H0")
+
+
 def test_a_point_that_never_speaks_after_a_start_counts_as_lost(rig_of, mine_of) -> None:
     """A head that is not GOOD within its fault time of the start is alarmed and locked."""
     rig = rig_of(mine_of())

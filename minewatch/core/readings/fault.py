@@ -5,9 +5,11 @@ lost by one line are one alarm and one cause, so that a gateway's reboot is one 
 A point under CALIBRATION or bypass locks only where no GOOD methane neighbour guards its zone.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from minewatch.core.alarms import alarm
+from minewatch.core.folding import with_entry
 from minewatch.core.plan import PointPlan
 from minewatch.core.power import interlock
 from minewatch.core.readings import chatter
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 ALARM_MS = 10_000
 LOOK_AGAIN_MS = 1_000
 LINE_GRACE_MS = 10_000
-"""After a line is back its heads answer within a scan; who does not is a fault of its own."""
+"""After a line is back its heads answer within a scan; who does not is an alarm of its own.
+
+Their fault lock does not wait for that.
+"""
 
 _SILENT = frozenset({Quality.COMM_FAULT, Quality.STALE})
 
@@ -46,9 +51,12 @@ def restored(draft: "Draft", plan: PointPlan) -> None:
     if not alarm.is_active(draft.durable, AlarmKind.SENSOR_FAULT, line):
         return
     alarm.clear(draft, AlarmKind.SENSOR_FAULT, line)
+    now_ms, known = draft.image.now_ms, draft.volatile.points
+    lines_back = with_entry(known.lines_back, plan.bus, now_ms)
+    draft.update_volatile(points=replace(known, lines_back=lines_back))
     for point_id in draft.plan.bus_points[plan.bus]:
         if draft.live[point_id].raw is not Quality.GOOD:
-            draft.wheel.schedule(point_id, draft.image.now_ms + LINE_GRACE_MS)
+            draft.wheel.schedule(point_id, now_ms)
 
 
 def is_line_lost(draft: "Draft", bus_id: str) -> bool:
@@ -80,7 +88,7 @@ def _check(draft: "Draft", plan: PointPlan, *, line_lost: bool) -> None:
         lock_ms = live.guarded_ms + plan.point.fault_after_ms
         if now_ms < lock_ms:
             next_ms.append(lock_ms)
-        elif line_lost:
+        elif line_lost or now_ms < _grace_ms(draft, plan.bus):
             _lock_line(draft, plan.bus)
         else:
             lock(draft, plan)
@@ -94,6 +102,8 @@ def _alarm(draft: "Draft", plan: PointPlan, live: Live, *, line_lost: bool) -> l
         return []
     source = f"line:{plan.bus}" if line_lost else plan.id
     due_ms = live.guarded_ms + ALARM_MS
+    if not line_lost:
+        due_ms = max(due_ms, _grace_ms(draft, plan.bus))
     if draft.image.now_ms < due_ms:
         return [due_ms]
     if not line_lost and alarm.is_active(draft.durable, AlarmKind.SENSOR_FAULT, f"line:{plan.bus}"):
@@ -102,6 +112,12 @@ def _alarm(draft: "Draft", plan: PointPlan, live: Live, *, line_lost: bool) -> l
         zone = "" if line_lost else plan.zone
         alarm.raise_(draft, AlarmKind.SENSOR_FAULT, source, zone=zone)
     return []
+
+
+def _grace_ms(draft: "Draft", bus_id: str) -> int:
+    """Return until when those that a line lost are its loss, and no faults of their own."""
+    back_ms = draft.volatile.points.lines_back.get(bus_id)
+    return 0 if back_ms is None else back_ms + LINE_GRACE_MS
 
 
 def _check_open(draft: "Draft", plan: PointPlan) -> None:

@@ -76,11 +76,15 @@ class PointsDurable:
 
 @dataclass(frozen=True, slots=True)
 class PointsVolatile:
-    """Values, deadlines, and `raised`: the points at or above a limit."""
+    """Values, deadlines, and `raised`: the points at or above a limit.
+
+    `lines_back` is when the alarmed loss of each line was over last.
+    """
 
     live: Shelves[Live] = field(default_factory=Shelves)
     wheel: Wheel = field(default_factory=Wheel)
     raised: frozenset[str] = frozenset()
+    lines_back: Mapping[str, int] = field(default_factory=dict)
 
 
 def permits(plan: PointPlan, value: int) -> bool:
