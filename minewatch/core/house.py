@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from minewatch.core.alarms import alarm
 from minewatch.core.desk.act import Act, Given, is_id
 from minewatch.core.folding import Fold, keep, with_entry, without
+from minewatch.core.power import proof
 from minewatch.core.readings import points
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
@@ -162,6 +163,7 @@ def _clear_orphans(draft: "Draft") -> None:
 
 def _prove(draft: "Draft", prior: str) -> None:
     points.forget_all(draft)
+    proof.forget_all(draft)
     house = replace(draft.volatile.house, proving_since_ms=draft.image.now_ms, prior=prior)
     draft.update_volatile(house=house)
 

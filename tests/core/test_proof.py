@@ -56,6 +56,17 @@ def test_an_old_proof_does_not_count(rig) -> None:
     assert is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
 
 
+def test_a_gap_in_time_asks_for_the_proof_again(rig) -> None:
+    """A cut that was proved before a stop of the process is proved anew, or alarmed, after it."""
+    rig.turn(readings={"Z0_H0": 160})
+    rig.run(5)
+    assert rig.state.volatile.interlock.wants["cut_Z0"].proved
+    rig.world["FEED_Z0"] = Quality.COMM_FAULT
+    rig.now_ms += 12_000
+    rig.run(6)
+    assert is_active(rig.state.durable, AlarmKind.FAILED_ACTUATION, "cut_Z0")
+
+
 def test_feed_that_comes_back_while_latched_is_abnormal(rig) -> None:
     """馈电异常: power behind our back is an alarm at once and cuts upstream."""
     rig.turn(readings={"Z0_H0": 160})

@@ -60,6 +60,11 @@ def note(draft: "Draft", table: Mapping[str, bool]) -> None:
     draft.update_volatile(interlock=replace(known, table=table, wants=wants))
 
 
+def forget_all(draft: "Draft") -> None:
+    """Ask every level for a new proof, as after a start: nobody saw what a gap in time brought."""
+    _set(draft, {})
+
+
 def _acting(draft: "Draft") -> list[Output]:
     """Return the outputs whose level must be proved, in the mine's order.
 
