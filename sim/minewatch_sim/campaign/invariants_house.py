@@ -221,8 +221,12 @@ class SafeStart(Invariant):
                 yield f"{output.id} sounds and is silenced by the start"
 
     def sent(self, w: Witness, bus: str, function: int, now_ms: int) -> Words:
-        """Nothing is written to a relay before the first table."""
-        if function in WRITES and w.has_relays(bus) and w.proved_ms is None and now_ms > w.began_ms:
+        """Nothing is written to a relay before the first table.
+
+        Of the turn in which a process dies nobody has heard: it may have been the first.
+        """
+        proven = w.proved_ms is not None or w.house.doomed
+        if function in WRITES and w.has_relays(bus) and not proven and now_ms > w.began_ms:
             yield f"function {function} left on {bus} before anything was proven"
 
 

@@ -85,6 +85,8 @@ class TripCuts(Invariant):
             )
             line = f"line:{w.wiring.bus(proof.id)}"
             said = said or w.account.stands("sensor_fault", proof.id, line)
+            if dead_ms >= w.wanted_ms[output.id] and w.is_blind(proof.id, now_ms):
+                continue  # it acted, and came alive again while nobody could see it
             if plant.power.feeders[output.id].live and not said:
                 yield f"{output.id} is live {now_ms - since_ms} ms after its cut, unsaid"
 

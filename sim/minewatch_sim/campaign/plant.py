@@ -37,7 +37,7 @@ QUIET: dict[Kind, int] = {
 }
 """What a point shows while nothing happens; methane heads differ from each other."""
 
-METHANE_FIRST, METHANE_STEP = 10, 2
+METHANE_FIRST, METHANE_STEP = 6, 2
 
 
 class StillPlant(Plant):

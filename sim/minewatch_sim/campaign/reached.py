@@ -113,6 +113,11 @@ EVENTS: tuple[tuple[str, str, Word], ...] = (
     ("upstream cut", "cause_latched", _said(cause_kind="upstream")),
     ("vote carried", "cause_latched", _said(cause_kind="vote")),
     ("vote: heads disagree", "alarm_raised", _said(alarm_kind="vote_disagreement")),
+    (
+        "withdrawal by a stopped fan",
+        "withdrawal_raised",
+        lambda data: data["cause"].startswith("fan:"),
+    ),
     ("withdrawal ended", "withdrawal_ended", _said()),
     ("withdrawal extended", "withdrawal_extended", _said()),
 )

@@ -20,6 +20,9 @@ from minewatch_sim.campaign.house import House
 from minewatch_sim.faults import Fault
 
 GAP_MS = 2_000
+BLIND_MS = 11_000
+"""A lost point is alarmed within 10 s; one more for cycles and the second's look."""
+
 SOUNDERS = frozenset({OutputRole.SIREN, OutputRole.BROADCAST})
 DRIVEN: dict[Mode, frozenset[OutputRole]] = {
     Mode.MONITOR: frozenset(),
@@ -341,6 +344,11 @@ class Witness:
     def lies(self, point: Point, now_ms: int) -> bool:
         """Say whether the device of a point has given old registers lately."""
         return now_ms - self.lied_ms.get(point.device, -(10**9)) < 15_000
+
+    def is_blind(self, point: str, now_ms: int) -> bool:
+        """Say whether a point is lost, but not yet for so long that its loss must be alarmed."""
+        lost_ms = now_ms - max(self.seen[point].good_ms, self.began_ms)
+        return self.wiring.stale_ms[point] < lost_ms <= BLIND_MS
 
     def is_calm(self, device: str, now_ms: int, for_ms: int = 6_000) -> bool:
         """Say whether nothing has disturbed a device, its line or the box for a while."""
