@@ -138,6 +138,33 @@ def test_a_withdrawal_shows_clock_count_and_who_is_missing(open_page: OpenPage) 
     assert page.locator("#withdraw .missing p").first.bounding_box() is not None
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("zh-CN", "局部通风机停风 12303掘进工作面"), ("en", "local fans stopped: 12303掘进工作面")],
+)
+def test_stopped_fans_are_named_as_the_cause_of_a_withdrawal(
+    open_page: OpenPage, served: Any, language: str, words: str
+) -> None:
+    """Why the heading leaves, by the heading's name, in the withdrawal and in the alarm's row."""
+
+    def scene(frame: dict[str, Any], mine: Mine) -> None:
+        fans = {
+            "zone": "heading_12303", "main": "12303_FAN1", "standby": "12303_FAN2", "running": [],
+            "carrier": "12303_FAN1", "stopped_since_ms": frame["t_ms"] - 20_000,
+            "cuts_at_ms": None, "outputs": [],
+            "restart": {"state": "blocked", "reasons": [], "output": None},
+        }  # fmt: skip
+        served.fake.withdrawal(frame, mine)
+        frame["local_fans"] = {"fans_12303": fans}
+        frame["withdrawals"]["w1"]["cause"] = "fan:fans_12303"
+        row = served.fake.alarm(frame, "fans_stopped", 1, "fans_12303", "heading_12303")
+        frame["alarms"] = {"a1": row}
+
+    page = open_page(scene, language=language)
+    assert words in page.inner_text("#withdraw")
+    assert "fans_12303" not in page.inner_text("body")
+
+
 def test_a_dead_stream_greys_within_three_seconds(open_page: OpenPage, served: Any) -> None:
     """The controller falls silent while the console lives: banner, grey, ages that count on."""
     page = open_page("failed")

@@ -81,6 +81,8 @@ export function subject(id) {
   const mine = store.mine;
   const named = mine.point.get(id) ?? mine.output.get(id) ?? mine.zone.get(id) ?? mine.reader.get(id);
   if (named) return named.name;
+  const fans = store.view.local_fans?.[id];
+  if (fans) return zoneName(fans.zone);
   if (id.startsWith("line:")) return t("page.line", { line: id.slice(5) });
   if (mine.people?.[id] || /^\d{4,8}$/.test(id)) return person(id);
   return first([`system.${id}`, `page.subject.${id}`], id);

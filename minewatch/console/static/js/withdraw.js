@@ -113,7 +113,7 @@ function update(row, { id, each }) {
   setText(row.print, t("page.print_roster"));
 }
 
-// `gas:<point>`, `gas:two_heads`, `person:<code or terminal>`.
+// `gas:<point>`, `gas:two_heads`, `fan:<local fans>`, `person:<code or terminal>`.
 function causeWords(cause) {
   const [kind, ...rest] = cause.split(":");
   const about = rest.join(":");
