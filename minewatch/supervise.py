@@ -2,8 +2,9 @@
 
 Children run in sessions of their own, so that Ctrl-C reaches only the supervisor, and with a
 parent-death signal, so that they end by themselves when it is killed. A controller that stops
-giving signs of life is ended and started again. The socket pair between console and controller
-is kept open here, so that either may be replaced alone.
+giving signs of life is ended and started again. The socket pairs between the controller and its
+siblings are kept open here, so that each may be replaced alone; what comes over them is known to
+come from console and publisher, whatever runs under the same user.
 """
 
 import fcntl
@@ -64,20 +65,19 @@ class Supervisor:
     def __post_init__(self) -> None:
         """Take the lock and lay the pipes; nothing is started yet."""
         self._lock = _lock(self.folder.lock)
-        self._console_end, self._controller_end = socket.socketpair()
+        self._console_pair, self._publisher_pair = socket.socketpair(), socket.socketpair()
         self._heartbeat, beat = os.pipe()
         os.set_blocking(self._heartbeat, False)
         os.set_blocking(beat, False)
         self._beat_s = self._born_s = time.monotonic()
         self._heard = False
         root = ["--state", str(self.folder.root), "--parent", str(os.getpid())]
-        console_fd, controller_fd = self._console_end.fileno(), self._controller_end.fileno()
-        self._add(
-            "controller",
-            [*root, "--console-fd", str(controller_fd), "--heartbeat-fd", str(beat)],
-            (controller_fd, beat),
-        )
-        self._add("publisher", root)
+        console_fd, from_console = (each.fileno() for each in self._console_pair)
+        publisher_fd, from_publisher = (each.fileno() for each in self._publisher_pair)
+        ends = {"console": from_console, "publisher": from_publisher, "heartbeat": beat}
+        options = [word for name, fd in ends.items() for word in (f"--{name}-fd", str(fd))]
+        self._add("controller", [*root, *options], tuple(ends.values()))
+        self._add("publisher", [*root, "--fd", str(publisher_fd)], (publisher_fd,))
         extra = ["--listen", self.listen] if self.listen else []
         self._add("console", [*root, "--fd", str(console_fd), *extra], (console_fd,))
 

@@ -1,6 +1,7 @@
 """Start and end of process 1: recover, open lines and socket, turn until told to stop.
 
-python -m minewatch.controller --state DIR [--parent PID] [--console-fd N] [--heartbeat-fd N]
+python -m minewatch.controller --state DIR [--parent PID] [--console-fd N] [--publisher-fd N]
+                               [--heartbeat-fd N]
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,7 @@ from minewatch.controller.frames import Frames
 from minewatch.controller.heartbeat import Heartbeat
 from minewatch.controller.messages import Messages
 from minewatch.controller.rhythm import Rhythm
-from minewatch.controller.socket import Socket
+from minewatch.controller.socket import CONSOLE, UPLOAD, Socket
 from minewatch.core.fold import recover
 from minewatch.core.snapshot import durable_to_json
 from minewatch.core.state import State
@@ -170,8 +172,11 @@ class Process:
             kind = "clock_fault" if self._clock_off else "clock_restored"
             self.controller.notice(kind, "", off_ms=off_ms)
 
-    async def live(self, console_fd: int | None) -> None:
-        """Run until stopped; then say so in the record, and close everything in order."""
+    async def live(self, inherited: Mapping[str, int | None]) -> None:
+        """Run until stopped; then say so in the record, and close everything in order.
+
+        `inherited` are the siblings' connections, by what is reported on them.
+        """
         for bus_id, line in self.controller.lines.items():
             heard = partial(self.rhythm.notify, bus_id)
             runner = open_runner(line, self.mine.bus(bus_id), self.clock, heard)
@@ -179,7 +184,11 @@ class Process:
         for runner, _ in self._runners:
             await runner.start()
         await self.socket.listen(self.folder.socket)
-        adopted = asyncio.create_task(self.socket.adopt(console_fd)) if console_fd else None
+        adopted = [
+            asyncio.create_task(self.socket.adopt(fd, reports))
+            for reports, fd in inherited.items()
+            if fd is not None
+        ]
         self.heartbeat.ready()
         try:
             await self.rhythm.run()
@@ -188,10 +197,10 @@ class Process:
             for runner, _ in self._runners:
                 await runner.stop()
             await self.socket.close()
-            if adopted is not None:
-                adopted.cancel()
+            for task in adopted:
+                task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await adopted
+                    await task
             self.store.close()
 
     def stop(self) -> None:
@@ -207,7 +216,7 @@ async def _main(arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(number, _stop, process)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
-    await process.live(arguments.console_fd)
+    await process.live({CONSOLE: arguments.console_fd, UPLOAD: arguments.publisher_fd})
 
 
 def _stop(process: Process) -> None:
@@ -224,6 +233,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--parent", type=int)
     parser.add_argument("--console-fd", type=int)
+    parser.add_argument("--publisher-fd", type=int)
     parser.add_argument("--heartbeat-fd", type=int)
     arguments = parser.parse_args()
     log_to_stderr()

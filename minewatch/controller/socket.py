@@ -2,7 +2,9 @@
 
 A peer can ask, never force: malformed or oversize input is answered once with an error and
 changes nothing. Only the connection that the supervisor handed to the console may name people;
-on every other one `by` is emptied and the origin is the peer's user id (SO_PEERCRED).
+on every other one `by` is emptied and the origin is the peer's user id (SO_PEERCRED). What the
+console and the publisher report is believed on their inherited connections alone: nobody else can
+say that a page is watched or that the county has acknowledged a notice.
 """
 
 import asyncio
@@ -35,23 +37,29 @@ DEPTH_MAX = 16
 WAITING_MAX = 8
 """Commands of one peer between their turn and the disk; the next is answered `busy`."""
 
-REPORTS = frozenset({"upload", "console"})
+CONSOLE, UPLOAD = "console", "upload"
+REPORTS = frozenset({CONSOLE, UPLOAD})
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Peer:
-    """One connection. `named` is true for the console's inherited one alone."""
+    """One connection. `reports` is what an inherited one reports on, "" for everybody else."""
 
     number: int
     writer: asyncio.StreamWriter
     origin: str
-    named: bool
+    reports: str
     watching: bool = False
     people: bool = False
     behind: bool = False
     said: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether it may name people: the console's inherited one alone."""
+        return self.reports == CONSOLE
 
     @property
     def closed(self) -> bool:
@@ -104,12 +112,12 @@ class Socket:
         self._server = await asyncio.start_unix_server(self._serve, str(path), limit=LINE_MAX)
         path.chmod(0o660)
 
-    async def adopt(self, fd: int) -> None:
-        """Serve the connection inherited from the supervisor: the console's."""
+    async def adopt(self, fd: int, reports: str) -> None:
+        """Serve a connection inherited from the supervisor: the console's or the publisher's."""
         reader, writer = await asyncio.open_unix_connection(
             sock=socket.socket(fileno=fd), limit=LINE_MAX
         )
-        await self._converse(reader, writer, named=True)
+        await self._converse(reader, writer, reports)
 
     async def close(self) -> None:
         """Stop listening and drop every peer."""
@@ -161,14 +169,14 @@ class Socket:
                 peer.writer.write(with_people if peer.people else without_people)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._converse(reader, writer, named=False)
+        await self._converse(reader, writer, "")
 
     async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, named: bool
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reports: str
     ) -> None:
         self._count += 1
-        peer = Peer(self._count, writer, _origin(writer), named)
-        if len(self._peers) >= PEERS_MAX and not named:
+        peer = Peer(self._count, writer, _origin(writer), reports)
+        if len(self._peers) >= PEERS_MAX and not reports:
             self._refuse(peer, "too_many_peers")
             writer.close()
             return
@@ -251,19 +259,19 @@ class Socket:
         if subject not in REPORTS or not isinstance(data, dict) or not _is_recordable(data):
             self._refuse(peer, "malformed_report")
             return
-        if subject == "console" and not peer.named:
+        if subject != peer.reports:
             self._refuse(peer, "not_permitted")
             return
         before = self._frames.reports.get(subject)
         self._frames.reports[subject] = data
-        if subject == "console" and data.get("pages"):
+        if subject == CONSOLE and data.get("pages"):
             said = {k: data[k] for k in ("pages", "audible", "terminals") if k in data}
             self._notice("console_seen", "", **said)
         nonce = data.get("duty_check")
-        if subject == "upload" and nonce and nonce != (before or {}).get("duty_check"):
+        if subject == UPLOAD and nonce and nonce != (before or {}).get("duty_check"):
             self._notice("duty_check", "", nonce=nonce)
         reached = data.get("acknowledged")
-        if subject == "upload" and reached and reached != (before or {}).get("acknowledged"):
+        if subject == UPLOAD and reached and reached != (before or {}).get("acknowledged"):
             self._notice("upload_acknowledged", subject, index=reached)
         if before is None or before.get("up") != data.get("up"):
             up = data.get("up", True) is not False

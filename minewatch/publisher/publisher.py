@@ -7,6 +7,7 @@ gone this is said (`status`), `live` stops, and the record goes on being uploade
 
 import asyncio
 import logging
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -34,9 +35,13 @@ _log = logging.getLogger("minewatch.publisher")
 
 
 class Publisher:
-    """The upload of one mine to its county. Give it a state folder and await `run`."""
+    """The upload of one mine to its county. Give it a state folder and await `run`.
 
-    def __init__(self, folder: Folder, outbox: Outbox) -> None:
+    How the upload stands is reported over `fd`, the connection inherited from the supervisor. One
+    that runs by hand has none, and a real controller believes nothing that it reports.
+    """
+
+    def __init__(self, folder: Folder, outbox: Outbox, fd: int | None = None) -> None:
         self._outbox = outbox
         self._ledger = LedgerFollow(folder.root)
         self._answers = Answers(self._ledger)
@@ -44,6 +49,8 @@ class Publisher:
         self._speaker = Speaker(outbox, self._ledger, self._lanes)
         self._config = ActiveConfig(folder)
         self._client = Client(folder.socket)
+        self._fd = fd
+        self._reporter = self._client if fd is None else Client(fd=os.dup(fd))
         self._due = Due()
         self._link: Link | None = None
         self._root = ""
@@ -69,6 +76,7 @@ class Publisher:
             with suppress(asyncio.CancelledError):
                 await watching
             await self._goodbye()
+            await self._reporter.close()
             await self._client.close()
             self._ledger.close()
 
@@ -186,9 +194,13 @@ class Publisher:
         changed = any(body[key] != self._reported.get(key) for key in told)
         if not self._speaker.watched.up or not (changed or self._due.now("report", 0)):
             return
-        if await self._client.report("upload", body):
+        if await self._reporter.report("upload", body):
             self._reported = body
             self._due.reset("report", REPORT_EVERY_MS)
+        elif self._fd is not None:
+            # The connection outlives a controller that is lost; each client closes its own copy.
+            await self._reporter.close()
+            self._reporter = Client(fd=os.dup(self._fd))
 
     def _own_fault(self) -> str:
         if self._ledger.fault:

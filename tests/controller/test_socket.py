@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from minewatch.controller.socket import LINE_MAX, Socket
 from minewatch.model.event import Event
 from minewatch.model.image import Command
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Frames:
@@ -86,7 +89,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     await served.socket.close()
 
 
-async def _connect(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(served: Served) -> Streams:
     return await asyncio.open_unix_connection(str(served.path))
 
 
@@ -141,7 +144,7 @@ async def test_an_ordinary_connection_names_nobody(served: Served) -> None:
 async def test_the_inherited_connection_names_people(served: Served) -> None:
     """What comes over the console's own connection keeps its name and terminal."""
     ours, theirs = sockets.socketpair()
-    task = asyncio.create_task(served.socket.adopt(theirs.detach()))
+    task = asyncio.create_task(served.socket.adopt(theirs.detach(), "console"))
     ours.sendall(json.dumps(_command(by="S001", origin="page:dispatch-1")).encode() + b"\n")
     while not served.commands:
         await asyncio.sleep(0)
@@ -249,15 +252,26 @@ async def test_bad_input_is_logged_once(served: Served, caplog: pytest.LogCaptur
     assert len([each for each in caplog.records if "bad input" in each.message]) == 1
 
 
+@asynccontextmanager
+async def _inherited(served: Served, reports: str) -> AsyncIterator[Streams]:
+    """Hold the end of a sibling that the supervisor has started."""
+    ours, theirs = sockets.socketpair()
+    task = asyncio.create_task(served.socket.adopt(theirs.detach(), reports))
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    yield reader, writer
+    writer.close()
+    await task
+
+
 async def test_what_the_broker_has_is_noticed_when_it_grows(served: Served) -> None:
     """The count of acknowledged entries is a fact of the house at each change."""
-    reader, writer = await _connect(served)
-    for reached in (0, 3, 3, 5):
-        data = {"up": True, "acknowledged": reached}
-        report = {"do": "report", "subject": "upload", "data": data}
-        writer.write(json.dumps(report).encode() + b"\n")
-    writer.write(b'{"do":"nothing"}\n')
-    await reader.readline()
+    async with _inherited(served, "upload") as (reader, writer):
+        for reached in (0, 3, 3, 5):
+            data = {"up": True, "acknowledged": reached}
+            report = {"do": "report", "subject": "upload", "data": data}
+            writer.write(json.dumps(report).encode() + b"\n")
+        writer.write(b'{"do":"nothing"}\n')
+        await reader.readline()
 
     told = [each for each in served.told if each[0] == "upload_acknowledged"]
     assert told == [
@@ -268,12 +282,12 @@ async def test_what_the_broker_has_is_noticed_when_it_grows(served: Served) -> N
 
 async def test_upload_lost_and_restored_are_noticed_once_each(served: Served) -> None:
     """Reports repeat every few seconds; only a change becomes a notice."""
-    reader, writer = await _connect(served)
-    for up in (True, True, False, False, True):
-        report = {"do": "report", "subject": "upload", "data": {"up": up}}
-        writer.write(json.dumps(report).encode() + b"\n")
-    writer.write(b'{"do":"nothing"}\n')
-    await reader.readline()
+    async with _inherited(served, "upload") as (reader, writer):
+        for up in (True, True, False, False, True):
+            report = {"do": "report", "subject": "upload", "data": {"up": up}}
+            writer.write(json.dumps(report).encode() + b"\n")
+        writer.write(b'{"do":"nothing"}\n')
+        await reader.readline()
 
     assert served.notices == [
         ("upload_restored", "upload"),
@@ -282,12 +296,45 @@ async def test_upload_lost_and_restored_are_noticed_once_each(served: Served) ->
     ]
 
 
-async def test_only_the_console_says_that_somebody_watches(served: Served) -> None:
-    """A local peer cannot keep the surface horn silent by claiming a live page."""
-    answer, _ = await _ask(served, {"do": "report", "subject": "console", "data": {"pages": 1}})
+REPORTED = {
+    "console": {"pages": 1},
+    "upload": {"up": True, "acknowledged": 10**6, "duty_check": "n1"},
+}
+
+
+@pytest.mark.parametrize("subject", REPORTED)
+async def test_no_local_peer_speaks_for_a_sibling(served: Served, subject: str) -> None:
+    """Nobody keeps the surface horn silent by claiming a live page, and nobody lets announced work
+    start by claiming that the county has the notice: not even under the house's own user.
+    """
+    report = {"do": "report", "subject": subject, "data": REPORTED[subject]}
+    answer, _ = await _ask(served, report)
 
     assert answer == {"type": "error", "code": "not_permitted"}
     assert served.frames.reports == {}
+    assert served.told == []
+
+
+@pytest.mark.parametrize(("of", "about"), [("console", "upload"), ("upload", "console")])
+async def test_a_sibling_reports_on_itself_alone(served: Served, of: str, about: str) -> None:
+    """The console knows nothing of the broker, the publisher nothing of pages."""
+    report = {"do": "report", "subject": about, "data": REPORTED[about]}
+    async with _inherited(served, of) as (reader, writer):
+        writer.write(json.dumps(report).encode() + b"\n")
+        answer = json.loads(await reader.readline())
+
+    assert answer == {"type": "error", "code": "not_permitted"}
+    assert served.told == []
+
+
+async def test_the_publisher_names_nobody(served: Served) -> None:
+    """Its connection is trusted with the upload, not with people."""
+    async with _inherited(served, "upload") as (_, writer):
+        writer.write(json.dumps(_command(by="S005", origin="page:dispatch-1")).encode() + b"\n")
+        while not served.commands:
+            await asyncio.sleep(0)
+
+    assert (served.commands[0].by, served.commands[0].origin.split(":")[0]) == ("", "local")
 
 
 async def test_one_peer_cannot_flood_the_record(served: Served) -> None:

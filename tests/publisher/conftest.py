@@ -167,14 +167,17 @@ class House:
         """Sign a checkpoint."""
         self.ledger.sign_checkpoint()
 
-    def publish_here(self, *, full: bool = False) -> Outbox:
-        """Run the publisher in this process; `full` lets its database grow no more."""
+    def publish_here(self, *, full: bool = False, fd: int | None = None) -> Outbox:
+        """Run the publisher in this process; `full` lets its database grow no more.
+
+        `fd` is the connection that a supervisor would hand to it.
+        """
         self.folder.outbox.mkdir(parents=True, exist_ok=True)
         outbox = Outbox(self.folder.outbox / "outbox.db")
         if full:
             outbox._db.execute("PRAGMA max_page_count = 1")
         self._stop.clear()
-        self._running = asyncio.create_task(Publisher(self.folder, outbox).run(self._stop))
+        self._running = asyncio.create_task(Publisher(self.folder, outbox, fd).run(self._stop))
         return outbox
 
     async def end_here(self) -> None:

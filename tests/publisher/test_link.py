@@ -1,6 +1,7 @@
 """The link's faults: refused by rights or by name, certificates, a broker that falls silent."""
 
 import asyncio
+import json
 import socket
 
 from minewatch.model.mine import Upload
@@ -132,3 +133,23 @@ async def test_broker_that_never_answers_does_not_hold_up_the_end(house, until) 
         began_s = loop.time()
         await house.end_here()
         assert loop.time() - began_s < 5
+
+
+async def test_reports_go_over_the_inherited_connection_alone(house, until) -> None:
+    """What a supervisor handed over carries them, again after a loss; the open socket carries none.
+
+    A controller believes nobody else what the county has acknowledged.
+    """
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=theirs)
+    house.configure("mqtt://127.0.0.1:9")
+    house.publish_here(fd=ours.fileno())
+    report = json.loads(await asyncio.wait_for(reader.readline(), 10))
+    assert (report["do"], report["subject"]) == ("report", "upload")
+    writer.write_eof()
+    again = json.loads(await asyncio.wait_for(reader.readline(), 15))
+    assert again["subject"] == "upload"
+    assert house.controller.reports == []
+    await house.end_here()
+    writer.close()
+    ours.close()

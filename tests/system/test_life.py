@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -162,3 +163,35 @@ def test_a_killed_sibling_never_slows_the_cycle(
 
     assert health["cycle_p99_ms"] <= 150
     assert house.frame().body["cycle"] > 10
+
+
+def test_the_publisher_alone_says_what_the_county_has(
+    house: Any, waiting: Callable[..., Any]
+) -> None:
+    """Its word comes again after its own death and the controller's; another peer's is refused."""
+
+    def said() -> Any:
+        return house.frame().section("health")["upload"].get("acknowledged", 0)
+
+    house.start_simulator("normal-shift")
+    house.start_broker()
+    house.start()
+    waiting(lambda: said() > 0, 20, "the publisher's first word")
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(house.folder.socket))
+        data = {"up": True, "acknowledged": 10**6}
+        report = {"do": "report", "subject": "upload", "data": data}
+        peer.sendall(json.dumps(report).encode() + b"\n")
+        assert json.loads(peer.recv(4096)) == {"type": "error", "code": "not_permitted"}
+    assert 0 < said() < 10**6
+    for room in ("publisher", "controller"):
+        before = said()
+        os.kill(house.pid(room), signal.SIGKILL)
+        waiting(lambda old=before: _alive(house) and said() > old, 70, f"a word after {room} died")
+
+
+def _alive(house: Any) -> bool:
+    try:
+        return bool(house.frame().section("points"))
+    except OSError:
+        return False
