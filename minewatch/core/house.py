@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from minewatch.core.alarms import alarm
+from minewatch.core.desk import due
 from minewatch.core.desk.act import Act, Given, is_id
 from minewatch.core.folding import Fold, keep, with_entry, without
 from minewatch.core.power import proof
@@ -177,6 +178,7 @@ def _compare_clocks(draft: "Draft", house: HouseVolatile) -> None:
         draft.emit("clock_stepped", step_ms=step_ms)
     if image.wall_trusted != house.wall_trusted:
         draft.emit("clock_trust_changed", trusted=image.wall_trusted)
+        due.look_soon(draft)
     if gap_ms > GAP_MS:
         draft.emit("time_gap", gap_ms=gap_ms)
         _prove(draft, "gap")

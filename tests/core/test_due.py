@@ -391,6 +391,35 @@ def test_a_clock_that_nobody_vouches_for_moves_no_date(dated) -> None:
     assert "clock_stepped" not in due.FOLDS
 
 
+def test_what_was_slept_through_is_told_once_the_clock_is_vouched_for(dated) -> None:
+    """A box that starts on a clock of its own after 181 days in a drawer says so when it is set."""
+    dated.now_ms = 0
+    dated.wall_ms += 181 * DAY_MS
+    dated.wall_trusted = False
+    dated.restart(down_ms=0)
+    assert not is_active(dated.state.durable, AlarmKind.TEST_OVERDUE, "test_overdue")
+    dated.wall_trusted = True
+    dated.run(1)
+    assert is_active(dated.state.durable, AlarmKind.TEST_OVERDUE, "test_overdue")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_dates_given_before_the_clock_was_set_keep_their_days(rig_of, mine_of, restarts) -> None:
+    """A first start in 1970 makes no head overdue when the time of day arrives."""
+    rig = rig_of(_catalytic(mine_of(acts=ACTS)))
+    set_ms, rig.wall_ms = rig.wall_ms, 5_000
+    rig.wall_trusted = False
+    rig.start()
+    left_ms = _until(rig, DATE) - rig.now_ms
+    rig.wall_ms, rig.wall_trusted = set_ms, True
+    if restarts:
+        rig.restart(down_ms=0)
+    rig.run(1)
+    assert abs(_until(rig, DATE) - rig.now_ms - left_ms) < 5_000
+    date = rig.state.durable.due.dates[DATE].until
+    assert abs(date.wall_ms - rig.wall_ms - left_ms) < 5_000
+
+
 # ----------------------------------------------------------------------- interlock test
 
 

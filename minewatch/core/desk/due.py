@@ -36,6 +36,7 @@ SAID_MAX = 500
 """So many dates are set by one event; more take more events."""
 
 SPANS_MAX = 6
+SLEPT_MAX_MS = 366 * DAY_MS
 
 ALARMS = {
     CALIBRATION: AlarmKind.CALIBRATION_OVERDUE,
@@ -186,9 +187,17 @@ def _renewed(durable: "Durable", event: Event, key: str, span: int | None = None
 def _rebased(durable: "Durable", event: Event) -> "Durable":
     """Carry dates to a new run: the earlier of the two, and time without power has passed.
 
-    A wall clock that nobody vouches for moves no date of a fortnight.
+    A wall clock that nobody vouches for moves no date of a fortnight, until somebody does.
     """
-    last_ms = durable.now_ms
+    return _on(durable, event, durable.now_ms)
+
+
+def _vouched(durable: "Durable", event: Event) -> "Durable":
+    """Count what a box slept through before its clock was set, once somebody vouches for it."""
+    return _on(durable, event, event.now_ms) if event.data["trusted"] else durable
+
+
+def _on(durable: "Durable", event: Event, last_ms: int) -> "Durable":
     dates = {
         key: replace(each, until=_carried(each.until, event, last_ms))
         for key, each in durable.due.dates.items()
@@ -197,9 +206,18 @@ def _rebased(durable: "Durable", event: Event) -> "Durable":
 
 
 def _carried(until: Deadline, event: Event, last_ms: int) -> Deadline:
-    if event.wall_trusted:
-        return until.rebased(event, last_ms)
-    return Deadline(until.ms + min(0, event.now_ms - last_ms), until.wall_ms)
+    """Return a date on the clock of `event`.
+
+    Where the wall clock says that more than a year was slept through, the date was given by a clock
+    that was not set yet: it keeps its days, and gets the label that it should have had.
+    """
+    kept = Deadline(until.ms + min(0, event.now_ms - last_ms), until.wall_ms)
+    if not event.wall_trusted:
+        return kept
+    carried = until.rebased(event, last_ms)
+    if kept.ms - carried.ms > SLEPT_MAX_MS:
+        return Deadline(kept.ms, event.wall_ms + kept.ms - event.now_ms)
+    return carried
 
 
 FOLDS: dict[str, Fold] = {
@@ -208,6 +226,7 @@ FOLDS: dict[str, Fold] = {
     "calibration_ended": _calibrated,
     "interlock_tested": _tested,
     "controller_started": _rebased,
+    "clock_trust_changed": _vouched,
 }
 
 
