@@ -105,6 +105,8 @@ class Plan:
     """What is driven and no power cut: its level follows from more than latched causes."""
     home: Mapping[str, str] = field(default_factory=dict)
     """The device of each point: where its entry lies in a table that is copied by devices."""
+    stale_ms: Mapping[str, int] = field(default_factory=dict)
+    """By device, the age that makes the first of its points stale."""
     watched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By device, the points that have companions (`readings/stuck.py`)."""
     power: PowerPlan = field(default_factory=PowerPlan)
@@ -137,6 +139,7 @@ def build(mine: Mine) -> Plan:
         driven={each.id: each for each in driven},
         others=tuple(each for each in driven if each.role is not OutputRole.POWER_CUT),
         home={p.id: p.device for p in points.values()},
+        stale_ms=_soonest((p.device, p.stale_ms) for p in points.values()),
         power=layout.build(mine),
         by_kind=_grouped((p.point.kind, p.id) for p in points.values() if not p.certified),
         by_place=_grouped((p.point.place, p.id) for p in points.values() if not p.certified),
@@ -238,6 +241,13 @@ def _merged(*groups: tuple[str, ...]) -> tuple[str, ...]:
 
 def _first(*values: int | None) -> int:
     return next((value for value in values if value is not None), _EVER)
+
+
+def _soonest(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    table: dict[str, int] = {}
+    for key, value in pairs:
+        table[key] = min(value, table.get(key, value))
+    return table
 
 
 def _grouped(pairs: Iterable[tuple[K, str]]) -> dict[K, tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """Staleness, gaps and the order of samples."""
 
+from dataclasses import replace
+
 import pytest
 
 from minewatch.core.alarms.alarm import is_active
@@ -27,6 +29,12 @@ def _sample(rig, at_ms: int, value: int, now_ms: int):
     return decided
 
 
+def _pass(rig, ms: int) -> None:
+    """Let time go by in cycles that read nothing; a longer one would be a gap."""
+    for left_ms in range(ms, 0, -1000):
+        rig.turn(ms=min(left_ms, 1000))
+
+
 @pytest.mark.parametrize(
     ("scan_ms", "stale_ms"), [(100, 2000), (1000, 3000), (3000, 9000), (9000, 10_000)]
 )
@@ -45,6 +53,63 @@ def test_a_point_is_stale_right_after_its_limit(rig) -> None:
     rig.turn(ms=1)
     live = rig.state.volatile.points.live["Z0_H0"]
     assert (live.quality, live.value, live.last) == (Quality.STALE, None, 33)
+
+
+def test_a_head_that_falls_silent_alone_is_stale_at_its_own_time(rig) -> None:
+    """Neighbours on the same device that answer, or are long lost, move nobody's limit."""
+    heard = {"Z0_H0": 33, "Z0_H1": 5, "Z1_H0": 7, "Z1_H1": Quality.COMM_FAULT}
+    rig.turn(readings=heard)
+    for _ in range(29):
+        rig.turn(readings={"Z0_H1": 5, "Z1_H0": 7})
+    rig.turn(readings={"Z0_H1": 5})
+    live = rig.state.volatile.points.live
+    assert [live[each].quality for each in ("Z0_H0", "Z1_H0")] == [Quality.GOOD, Quality.GOOD]
+    rig.turn(ms=1)
+    live = rig.state.volatile.points.live
+    assert {each: live[each].quality for each in heard} == {
+        "Z0_H0": Quality.STALE,
+        "Z0_H1": Quality.GOOD,
+        "Z1_H0": Quality.GOOD,
+        "Z1_H1": Quality.COMM_FAULT,
+    }
+    _pass(rig, 2899)
+    assert rig.state.volatile.points.live["Z1_H0"].quality is Quality.GOOD
+    rig.turn(ms=1)
+    assert rig.state.volatile.points.live["Z1_H0"].quality is Quality.STALE
+
+
+def test_points_of_one_device_keep_scans_of_their_own(rig_of, mine_of) -> None:
+    """The one that is read often is stale first, whichever of them was read last."""
+    mine = mine_of()
+    points = [replace(p, scan_ms=3000) if p.id == "Z0_H0" else p for p in mine.points]
+    rig = rig_of(replace(mine, points=tuple(points))).start()
+    rig.turn(readings={"Z0_H1": 5})
+    rig.turn(ms=100, readings={"Z0_H0": 33})
+    for ms, first, second in ((2900, 0, 0), (1, 0, 1), (6099, 0, 1), (1, 1, 1)):
+        _pass(rig, ms)
+        live = rig.state.volatile.points.live
+        stale = [int(live[each].quality is Quality.STALE) for each in ("Z0_H0", "Z0_H1")]
+        assert stale == [first, second], ms
+
+
+def test_a_configuration_with_shorter_scans_makes_old_values_stale_at_once(rig) -> None:
+    """What was young enough for the mine before is judged by the new one's limit."""
+    rig.turn(readings={"Z0_H0": 33})
+    _pass(rig, 2500)
+    assert rig.state.volatile.points.live["Z0_H0"].quality is Quality.GOOD
+    rig.mine = replace(rig.mine, buses=tuple(replace(b, scan_ms=500) for b in rig.mine.buses))
+    rig.turn(ms=100)
+    assert rig.state.volatile.points.live["Z0_H0"].quality is Quality.STALE
+
+
+def test_a_turn_in_which_nothing_is_due_touches_no_deadline(rig) -> None:
+    """The wheel of the cycle before is the wheel of this one: an idle turn copies nothing."""
+    rig.turn(scan=True)
+    rig.turn()
+    before = rig.state.volatile.points
+    rig.turn()
+    assert rig.state.volatile.points.wheel is before.wheel
+    assert rig.state.volatile.points.live is before.live
 
 
 def test_a_gap_in_time_makes_everything_stale_before_anything_is_good(rig) -> None:
@@ -114,6 +179,19 @@ def test_an_unknown_point_is_ignored(rig) -> None:
         (Sample("x", rig.now_ms, (Reading("nobody", 400, Quality.GOOD),)),),
     )  # fmt: skip
     assert step(rig.mine, rig.state, image).events == ()
+
+
+def test_the_wheel_gives_each_device_once_at_its_earliest_deadline() -> None:
+    """A later deadline moves nothing; a device that was given is forgotten."""
+    turning = Turning(Wheel(), {})
+    for device, due_ms in (("d1", 480), ("d1", 150), ("d1", 300), ("d2", 200)):
+        turning.watch(device, due_ms)
+    turning = Turning(turning.frozen(), {})
+    assert turning.devices_due(149) == []
+    assert turning.devices_due(150) == ["d1"]
+    turning = Turning(turning.frozen(), {})
+    assert turning.devices_due(10_000) == ["d2"]
+    assert turning.frozen() == Wheel()
 
 
 @pytest.mark.parametrize("home", [{}, {"a": "d1"}, {"a": "d1", "b": "d1"}, {"a": "d1", "b": "d2"}])

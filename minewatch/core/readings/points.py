@@ -1,8 +1,9 @@
 """Points: what each one last said, how far it may be believed, and when to look at it again.
 
 `observe` takes every reading of the image in order. A reading that concerns no limit costs one
-comparison; the others are handed on in `draft.moved`. Deadlines lie on a wheel: a point is due when
-it would become stale and, once it is not GOOD, when its alarm and its lock are due (`fault.py`).
+comparison; the others are handed on in `draft.moved`. Deadlines lie on a wheel: a device is due
+when the oldest of its GOOD values would become stale, a point that is not GOOD when its alarm and
+its lock are due (`fault.py`).
 """
 
 from collections.abc import Mapping
@@ -155,11 +156,15 @@ def meet(draft: "Draft") -> None:
         del live[point_id]
     raised = draft.volatile.points.raised & draft.plan.points.keys()
     draft.update_volatile(points=replace(draft.volatile.points, raised=frozenset(raised)))
+    for device in dict.fromkeys(draft.plan.home.values()):
+        draft.wheel.watch(device, draft.image.now_ms)
 
 
 def observe(draft: "Draft") -> None:
     """Take the image's samples; find the points whose deadline has come."""
     _take(draft)
+    for device in draft.wheel.devices_due(draft.image.now_ms):
+        _age(draft, device)
     _collect_due(draft)
 
 
@@ -291,7 +296,7 @@ def _take_moved(
     worst = 0 if value is None else reach(draft.durable, plan.id, value)[1]
     draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms, worst)
     if raw is _GOOD and before.raw is not _GOOD:
-        draft.wheel.schedule(plan.id, sampled_ms + plan.stale_ms + 1)
+        draft.wheel.watch(plan.device, sampled_ms + plan.stale_ms + 1)
     elif raw is not _GOOD and before.raw is _GOOD:
         draft.wheel.schedule(plan.id, draft.image.now_ms)
 
@@ -313,30 +318,44 @@ def _after(moved: Moved, before: Live, at_ms: int, worst: int) -> Live:
     return Live(shown, raw, quality, at_ms, level, last, guarded_ms, below_ms, True)
 
 
+def _age(draft: "Draft", device: str) -> None:
+    """Make STALE what no sample of a device has renewed in time; watch the rest of its values."""
+    now_ms, plans = draft.image.now_ms, draft.plan.points
+    shelf = draft.live.shelves.get(device, {})
+    soonest_ms = draft.plan.stale_ms.get(device, 0) + min(
+        [live.sampled_ms for live in shelf.values()], default=NEVER_MS
+    )
+    if now_ms <= soonest_ms:
+        draft.wheel.watch(device, soonest_ms + 1)
+        return
+    next_ms: int | None = None
+    overdue: list[str] = []
+    for point_id, live in shelf.items():
+        if live.raw is _GOOD:
+            stale_ms = live.sampled_ms + plans[point_id].stale_ms
+            if now_ms > stale_ms:
+                overdue.append(point_id)
+            elif next_ms is None or stale_ms < next_ms:
+                next_ms = stale_ms
+    if next_ms is not None:
+        draft.wheel.watch(device, next_ms + 1)
+    for point_id in overdue:
+        draft.own_live()[point_id] = draft.live[point_id]._replace(
+            value=None,
+            raw=Quality.STALE,
+            quality=overlay(draft, point_id, Quality.STALE),
+            below_ms=None,
+            busy=True,
+        )
+        draft.wheel.schedule(point_id, now_ms)
+
+
 def _collect_due(draft: "Draft") -> None:
-    """Make overdue points STALE; leave those that do not guard their place to `fault.decide`."""
-    now_ms = draft.image.now_ms
-    plans = draft.plan.points
-    later: list[tuple[str, int]] = []
-    for point_id in draft.wheel.due(now_ms):
-        plan = plans.get(point_id)
-        if plan is None:
-            continue
-        live = draft.live[point_id]
-        stale_ms = live.sampled_ms + plan.stale_ms
-        if live.raw is _GOOD and now_ms > stale_ms:
-            draft.own_live()[point_id] = live._replace(
-                value=None,
-                raw=Quality.STALE,
-                quality=overlay(draft, point_id, Quality.STALE),
-                below_ms=None,
-                busy=True,
-            )
-        elif live.raw is _GOOD and live.quality not in _OPEN:
-            later.append((point_id, stale_ms + 1))
-            continue
-        draft.checks.append(point_id)
-    draft.wheel.schedule_all(later)
+    """Leave the points that are due and do not guard their place to `fault.decide`."""
+    for point_id in draft.wheel.due(draft.image.now_ms):
+        live = draft.live.get(point_id)
+        if live is not None and (live.raw is not _GOOD or live.quality in _OPEN):
+            draft.checks.append(point_id)
 
 
 def settle(draft: "Draft", plan: PointPlan, *, busy: bool) -> None:
