@@ -297,9 +297,7 @@ def test_a_noisy_module_starves_no_other(kit: SimpleNamespace, url: str, noise: 
 
     bus = Bus("line", url, scan_ms=2_000, timeout_ms=300)
     devices = tuple(Device(f"r{n}", "line", n, "relay-module-8-watchdog") for n in (1, 2))
-    outputs = tuple(
-        kit.output(f"o{n}", OutputRole.POWER_CUT, f"r{n}", f"coil_{n}") for n in (1, 2)
-    )
+    outputs = tuple(kit.output(f"o{n}", OutputRole.POWER_CUT, f"r{n}", f"coil_{n}") for n in (1, 2))
     mine = kit.bare_mine(bus, devices, outputs=outputs)
     virtual = bench(kit, mine, twist=twist, share=0.7)
     virtual.on_turn = lambda now_us: virtual.line.want({"o1": True, "o2": True}, now_us)

@@ -34,7 +34,7 @@ def _release(rng: Draw, until_ms: int, crash: bool) -> list[Planned]:
         planned.append(Planned(ask_ms - 1_000, "crash", {
             "down_ms": 300, "reboot": False, "config": "",
             "kill_on": rng.choice(["release_granted", "released"]),
-            "before": rng.random() < 0.5}))  # fmt: skip
+            "before": rng.random() < 0.25}))  # fmt: skip
     elif twist == "lost":
         said = {"pick": pick, "name": "lost", "share": 1.0, "delay_ms": 100, "head": True}
         planned += [Planned(act_ms - 5_000, "device_fault", said),
@@ -129,13 +129,11 @@ def _bypass(rng: Draw, until_ms: int, crash: bool) -> list[Planned]:
     if rng.random() < 0.5:
         planned.append(Planned(at_ms + 20_000, "wall_step", {"by_ms": -3_600_000}))
     if crash:
-        planned.append(
-            Planned(
-                min(at_ms + 25_000, until_ms - 5_000),
-                "crash",
-                {"down_ms": 1_000, "reboot": False, "config": "", "kill_on": "", "before": True},
-            )
-        )
+        begins = rng.random() < 0.5
+        planned.append(Planned(
+            at_ms - 200 if begins else min(at_ms + 25_000, until_ms - 5_000), "crash", {
+                "down_ms": 1_000, "reboot": False, "config": "", "before": not begins,
+                "kill_on": "bypass_started" if begins else ""}))  # fmt: skip
     return planned
 
 
