@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minewatch.core.fold import recover
-from minewatch.core.readings.production import MODULI, approved_t, month_of, moved_t, plausible_t
+from minewatch.core.local_time import month_of
+from minewatch.core.readings.production import MODULI, approved_t, moved_t, plausible_t
 from minewatch.core.view import view
 from minewatch.model.kind import Kind
 from minewatch.model.mine import Point

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from minewatch.core.alarms import alarm, on_call
+from minewatch.core import local_time
+from minewatch.core.alarms import alarm
 from minewatch.core.desk.act import Act, Given, Reasons, is_id
 from minewatch.core.folding import Fold, with_entry, without
+from minewatch.core.local_time import MINUTE_MS
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.event import Event
 from minewatch.model.image import Command, Notice
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from minewatch.core.draft import Draft
     from minewatch.core.state import Durable
 
-MINUTE_MS = 60_000
 CLOCK = "clock"
 COUNTY = "county"
 COUNTY_OPEN_MAX = 4
@@ -83,7 +84,7 @@ def _is_due(draft: "Draft") -> bool:
     asked_ms = draft.durable.duty.asked_ms
     if asked_ms is not None and image.now_ms - asked_ms < watch.every_minutes * MINUTE_MS:
         return False
-    return not image.wall_trusted or watch.is_night(on_call.day_minute(image.wall_ms))
+    return not image.wall_trusted or watch.is_night(local_time.day_minute(image.wall_ms))
 
 
 def _ask_for_the_county(draft: "Draft", notice: Notice) -> None:

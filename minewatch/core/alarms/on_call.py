@@ -7,6 +7,7 @@ modem, or the console page that is live on the screen beside who is on duty. Not
 
 from typing import TYPE_CHECKING
 
+from minewatch.core import local_time
 from minewatch.model.image import Image
 from minewatch.model.mine import Duty, Mine, OutputRole, Role, Rung, Staff
 
@@ -40,24 +41,6 @@ OFFICES: dict[Rung, frozenset[Role]] = {
 LIVE_MS = 60_000
 """A page that was seen within this time is live."""
 
-_CHINA_MINUTES = 8 * 60
-_MINUTE_MS = 60_000
-_DAY_MINUTES = 24 * 60
-_WEEK_MINUTES = 7 * _DAY_MINUTES
-_EPOCH_DAYS = 3
-"""1 January 1970 was a Thursday: three days after a Monday."""
-
-
-def week_minute(wall_ms: int) -> int:
-    """Return the minute of the local week (UTC+8 all year), 0 = Monday 00:00."""
-    minutes = wall_ms // _MINUTE_MS + _CHINA_MINUTES
-    return (minutes + _EPOCH_DAYS * _DAY_MINUTES) % _WEEK_MINUTES
-
-
-def day_minute(wall_ms: int) -> int:
-    """Return the minute of the local day."""
-    return week_minute(wall_ms) % _DAY_MINUTES
-
 
 def schedule(mine: Mine) -> tuple[tuple[str, int], ...]:
     """Return each step with its time after the alarm, in ms, in the order of the ladder."""
@@ -76,7 +59,7 @@ def schedule(mine: Mine) -> tuple[tuple[str, int], ...]:
 def on_duty(mine: Mine, rung: Rung, image: Image) -> tuple[Duty, ...]:
     """Return the roster's rows of a rung that count now; all of them without a trusted clock."""
     rows = (each for each in mine.duties if each.rung is rung)
-    minute = week_minute(image.wall_ms)
+    minute = local_time.week_minute(image.wall_ms)
     return tuple(each for each in rows if not image.wall_trusted or each.is_on(minute))
 
 

@@ -7,11 +7,11 @@ window the mine's total may exceed its limit (practice 20); faces and headings n
 
 from typing import TYPE_CHECKING, Any
 
+from minewatch.core import local_time
 from minewatch.core.alarms import alarm
 from minewatch.core.people import roster, tally
 from minewatch.core.people.people import READER_LOST_MS
 from minewatch.core.people.roster import Count, Span
-from minewatch.core.withdrawals import withdrawal
 from minewatch.model.alarm import AlarmKind
 from minewatch.model.mine import ZoneKind
 
@@ -26,11 +26,6 @@ MINE = "mine"
 HAZARD_PERCENT = 120
 """Second line of a face or heading, rounded up (the major-hazard clause of order 4)."""
 
-CHINA_MINUTES = 8 * 60
-"""Handover times are local: UTC+8 all year."""
-
-DAY_MINUTES = 24 * 60
-MINUTE_MS = 60_000
 _HELD = frozenset({ZoneKind.FACE, ZoneKind.HEADING})
 
 
@@ -53,10 +48,7 @@ def decide(draft: "Draft") -> None:
 
 
 def entry_permitted(draft: "Draft") -> bool:
-    """Say whether the gate may let anybody in (practice 22); exits are never blocked."""
-    durable = draft.durable
-    if withdrawal.no_descent(durable) or MINE in withdrawal.standing_zones(durable):
-        return False
+    """Say whether the count lets anybody in (practice 22); what else shuts the gate: `outputs`."""
     lo = draft.volatile.people.count.mine.lo
     if _in_handover(draft):
         return lo < max(draft.mine.headcount_limit, draft.mine.handover.people_max)
@@ -148,12 +140,13 @@ def _follow_handover(draft: "Draft") -> None:
 def _window_end(draft: "Draft") -> int | None:
     """Return the wall ms at which the window of this minute ends, None outside any."""
     handover, wall_ms = draft.mine.handover, draft.image.wall_ms
-    minute = (wall_ms // MINUTE_MS + CHINA_MINUTES) % DAY_MINUTES
+    minute = local_time.day_minute(wall_ms)
     for start in handover.starts:
         hour, _, rest = start.partition(":")
-        since = (minute - int(hour) * 60 - int(rest)) % DAY_MINUTES
+        since = (minute - int(hour) * 60 - int(rest)) % local_time.DAY_MINUTES
         if since < handover.minutes:
-            return (wall_ms // MINUTE_MS - since + handover.minutes) * MINUTE_MS
+            begun = wall_ms // local_time.MINUTE_MS - since
+            return (begun + handover.minutes) * local_time.MINUTE_MS
     return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from minewatch.core import local_time
 from minewatch.core.folding import Fold, keep
 from minewatch.model.event import Event
 from minewatch.model.kind import Kind
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 60_000
 RECORD_MS = 3_600_000
-LOCAL_MS = 8 * 3_600_000
-DAY_MS = 86_400_000
-YEAR_MS = 365 * DAY_MS
+YEAR_MS = 365 * local_time.DAY_MS
 
 MODULI = (10**4, 2**16, 10**5, 10**6, 10**7, 10**8, 10**9, 2**32)
 """Where counters wrap: registers of 16 and 32 bits, and displays of so many digits."""
@@ -128,7 +127,7 @@ def moved_t(before: int, after: int, most: int) -> tuple[int, str]:
 def _account(draft: "Draft") -> None:
     """Write down: each hour in which something moved, each month, and its capacity once."""
     image, volatile = draft.image, draft.volatile.production
-    part, month = draft.durable.production, month_of(image.wall_ms)
+    part, month = draft.durable.production, local_time.month_of(image.wall_ms)
     if month > part.month:
         _record(draft, month if not part.month else part.month)
         if part.month:
@@ -163,17 +162,6 @@ def _close(draft: "Draft") -> None:
 
 def _said(part: ProductionDurable) -> dict[str, Any]:
     return {"month": part.month, "tonnes": part.tonnes}
-
-
-def month_of(wall_ms: int) -> str:
-    """Return the local month of a wall time, `yyyy-mm` (civil calendar from days since 1970)."""
-    shifted = (wall_ms + LOCAL_MS) // DAY_MS + 719_468
-    era, day = divmod(shifted, 146_097)
-    year_day = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    rest = day - (365 * year_day + year_day // 4 - year_day // 100)
-    turned = (5 * rest + 2) // 153
-    month = turned + 3 if turned < 10 else turned - 9
-    return f"{era * 400 + year_day + (month <= 2):04}-{month:02}"
 
 
 def _recorded(durable: "Durable", event: Event) -> "Durable":

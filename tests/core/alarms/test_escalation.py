@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from minewatch.core import local_time
 from minewatch.core.alarms import escalation, on_call
 from minewatch.core.fold import recover
 from minewatch.core.view import view
@@ -69,7 +70,7 @@ def _said(rig, since_ms: int) -> list[tuple[int, str, list[str]]]:
 )
 def test_the_minute_of_the_week(wall_ms: int, week: int, day: int) -> None:
     """Local time is UTC+8 all year, a week begins on Monday; 1970 began on a Thursday."""
-    assert (on_call.week_minute(wall_ms), on_call.day_minute(wall_ms)) == (week, day)
+    assert (local_time.week_minute(wall_ms), local_time.day_minute(wall_ms)) == (week, day)
 
 
 @pytest.mark.parametrize("company", [False, True])

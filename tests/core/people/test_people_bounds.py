@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from minewatch.core import local_time
 from minewatch.core.deadline import Deadline
 from minewatch.core.draft import Draft
 from minewatch.core.people import ears, gates, headcount, hearing, people, tally
@@ -45,7 +46,7 @@ def test_the_figures_of_the_headcount() -> None:
     )
     assert (people.BATTERY_LOW, people.SOS, people.LEFT_MS) == (1, 2, 900_000)
     assert (tally.REHEARD_MS, tally.RECOUNT_MS) == (3_600_000, 1_000)
-    assert (headcount.DAY_MINUTES, headcount.MINUTE_MS) == (1_440, 60_000)
+    assert (local_time.DAY_MINUTES, local_time.MINUTE_MS) == (1_440, 60_000)
 
 
 @pytest.mark.parametrize(
