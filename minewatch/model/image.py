@@ -56,7 +56,8 @@ class ReadBack(NamedTuple):
 class Command(NamedTuple):
     """An act of a person or of the house. `by` is a staff code, empty where nobody is named.
 
-    `origin` is `page:<terminal>`, `local:<uid>` or `button:<id>`; only a page names people.
+    `origin` is `page:<terminal>`, `local:<uid>`, `button:<id>` or `supervisor`; only a page names
+    people.
     `text` is free text (a reason, a measure): stored beside the leaf, hashed in it.
     """
 
