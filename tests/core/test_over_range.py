@@ -25,3 +25,16 @@ def test_a_ramp_to_beyond_the_range_and_back_stays(rig_of, mine_of, down: int) -
     assert {AlarmKind.OVER_RANGE, AlarmKind.TRIP, AlarmKind.WITHDRAW} <= active
     refused = rig.command("release", "S1", outputs=["cut_Z0"])
     assert refused.kind == "command_refused"
+
+
+def test_a_bypass_over_a_latched_head_is_no_calm_minute(rig) -> None:
+    """What a head says while it is bypassed counts for no release, though over-range is shown."""
+    rig.world["Z0_H0"] = Quality.OVER_RANGE
+    rig.run(2)
+    rig.world["Z0_H0"] = 5
+    rig.approved("bypass", "S4", "S3", point="Z0_H0", minutes=2)
+    rig.run(121)
+    assert [each.data["reason"] for each in rig.of("bypass_ended")] == ["expired"]
+    rig.command("hand_value", "S7", point="Z0_H0", value=5)
+    refused = rig.command("release", "S1", outputs=["cut_Z0"])
+    assert refused.data["reasons"] == ["not_yet_60_s:Z0_H0"]

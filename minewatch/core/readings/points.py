@@ -144,6 +144,16 @@ def overlay(draft: "Draft", point_id: str, raw: Quality) -> Quality:
     return Quality.CALIBRATION if point_id in durable.calibrations.open else Quality.INHIBITED
 
 
+def is_fit(draft: "Draft", point_id: str, quality: Quality) -> bool:
+    """Say whether good words of the head count for a release; none do while an act is open on it.
+
+    A latched over-range is shown even then, and alone would let them count.
+    """
+    return quality not in _UNFIT and not (
+        quality is Quality.OVER_RANGE and is_open(draft, point_id)
+    )
+
+
 def meet(draft: "Draft") -> None:
     """Make room for points that a new mine brings and drop those that it lost."""
     if draft.plan is draft.volatile.plan:
@@ -190,7 +200,7 @@ def refresh(draft: "Draft", point_id: str, *, guarded: bool = False) -> None:
     live[point_id] = before._replace(
         quality=quality,
         guarded_ms=now_ms if guarded else before.guarded_ms,
-        below_ms=None if quality in _UNFIT else before.below_ms,
+        below_ms=before.below_ms if is_fit(draft, point_id, quality) else None,
         busy=True,
     )
     draft.wheel.schedule(point_id, now_ms)
@@ -294,21 +304,22 @@ def _take_moved(
     if not newest:
         return
     worst = 0 if value is None else reach(draft.durable, plan.id, value)[1]
-    draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms, worst)
+    fit = is_fit(draft, plan.id, quality)
+    draft.own_live()[plan.id] = _after(draft.moved[-1], before, sampled_ms, worst, fit=fit)
     if raw is _GOOD and before.raw is not _GOOD:
         draft.wheel.watch(plan.device, sampled_ms + plan.stale_ms + 1)
     elif raw is not _GOOD and before.raw is _GOOD:
         draft.wheel.schedule(plan.id, draft.image.now_ms)
 
 
-def _after(moved: Moved, before: Live, at_ms: int, worst: int) -> Live:
+def _after(moved: Moved, before: Live, at_ms: int, worst: int, *, fit: bool) -> Live:
     plan, value, raw, quality, _ = moved
     level, last, guarded_ms, below_ms = before.level, before.last, before.guarded_ms, None
     if raw is _GOOD and value is not None:
         last = value
         if quality not in _UNFIT:
             guarded_ms = at_ms
-            if permits(plan, value):
+            if fit and permits(plan, value):
                 below_ms = at_ms if before.below_ms is None else before.below_ms
         if quality is _GOOD:
             level = level_of(plan, worst)
