@@ -346,9 +346,14 @@ class Witness:
         return now_ms - self.lied_ms.get(point.device, -(10**9)) < 15_000
 
     def is_blind(self, point: str, now_ms: int) -> bool:
-        """Say whether a point is lost, but not yet for so long that its loss must be alarmed."""
+        """Say whether a point is lost, but its loss need not be alarmed: not yet, or not again.
+
+        A line that is back has ended its alarm, and asks its points one by one.
+        """
         lost_ms = now_ms - max(self.seen[point].good_ms, self.began_ms)
-        return self.wiring.stale_ms[point] < lost_ms <= BLIND_MS
+        back_ms = self.account.restored_ms.get(f"line:{self.wiring.bus(point)}", -(10**9))
+        unsaid = lost_ms <= BLIND_MS or now_ms - back_ms <= BLIND_MS
+        return self.wiring.stale_ms[point] < lost_ms and unsaid
 
     def is_calm(self, device: str, now_ms: int, for_ms: int = 6_000) -> bool:
         """Say whether nothing has disturbed a device, its line or the box for a while."""
