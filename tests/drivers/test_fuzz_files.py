@@ -25,7 +25,7 @@ from minewatch.model.mine import Device, Point
 from minewatch.model.quality import WIRE_QUALITIES, Quality
 
 LENGTHS = [
-    pytest.param(30.0, id="half a minute"),
+    pytest.param(10.0, id="ten seconds"),
     pytest.param(300.0, id="five minutes", marks=[pytest.mark.nightly, pytest.mark.timeout(600)]),
 ]
 HANG_S = 1.0
