@@ -134,3 +134,40 @@ def test_a_point_without_interlock_raises_but_locks_nothing(rig) -> None:
     rig.run(15)
     assert is_active(rig.state.durable, AlarmKind.SENSOR_FAULT, "FEED_Z0")
     assert not rig.causes
+
+
+@pytest.mark.parametrize("act", ["calibrate", "bypass"])
+def test_a_neighbour_that_was_good_for_one_cycle_guarded_the_place(rig, act: str) -> None:
+    """The clock of a head out of service runs from the last GOOD sample of its neighbour."""
+    if act == "calibrate":
+        rig.command("calibrate", "S6", point="Z0_H0")
+    else:
+        rig.approved("bypass", "S4", "S3", point="Z0_H0")
+    rig.world["Z0_H1"] = Quality.COMM_FAULT
+    rig.run(8)
+    for _ in range(4):
+        rig.turn(readings={"Z0_H1": 0})
+        last_good_ms = rig.now_ms
+        rig.turn(readings={"Z0_H1": Quality.COMM_FAULT})
+        rig.turn(ms=300)
+        rig.run(3)
+    rig.run(10, scan_ms=100)
+    locked = {e.data["cause"]: e.now_ms - last_good_ms for e in rig.of("cause_latched")}
+    assert locked == {"fault:Z0_H0": 10_000, "fault:Z0_H1": 10_000}
+
+
+@pytest.mark.parametrize("act", ["calibrate", "bypass"])
+def test_a_neighbour_in_calibration_or_bypassed_guards_nothing(rig, act: str) -> None:
+    """Both heads of a place out of service: it locks after its fault time, GOOD as they may be."""
+    if act == "calibrate":
+        rig.command("calibrate", "S6", point="Z0_H1")
+    else:
+        rig.approved("bypass", "S4", "S3", point="Z0_H1")
+    rig.run(1)
+    rig.approved("bypass", "S4", "S3", point="Z0_H0")
+    rig.turn()
+    begun_ms = rig.now_ms
+    rig.run(11, scan_ms=100)
+    locked = {e.data["cause"]: e.now_ms - begun_ms for e in rig.of("cause_latched")}
+    assert set(locked) == {"fault:Z0_H0", "fault:Z0_H1"}
+    assert all(9_000 <= each <= 10_000 for each in locked.values())

@@ -121,14 +121,17 @@ def _grace_ms(draft: "Draft", bus_id: str) -> int:
 
 
 def _check_open(draft: "Draft", plan: PointPlan) -> None:
-    """Lock a place whose head is in calibration or bypassed and that nothing else guards."""
+    """Lock a place whose head is in calibration or bypassed and that nothing else guards.
+
+    It is looked at in every cycle: a neighbour that was GOOD for less than a second guarded it too.
+    """
     now_ms = draft.image.now_ms
     live = draft.live[plan.id]
     if is_guarded(draft, plan.id) or not (plan.faults or plan.votes):
         draft.own_live()[plan.id] = live._replace(guarded_ms=now_ms)
     elif now_ms - live.guarded_ms >= plan.point.fault_after_ms and not is_locked(draft, plan):
         lock(draft, plan)
-    draft.wheel.schedule(plan.id, now_ms + LOOK_AGAIN_MS)
+    draft.wheel.schedule(plan.id, now_ms)
 
 
 def lock(draft: "Draft", plan: PointPlan) -> None:
