@@ -16,9 +16,9 @@ class Paper:
     def __init__(self):
         self.causes = {}  # cause -> (places to be measured, outputs it holds)
         self.hand = {}  # head -> (value, when)
-        self.covers = {}  # head -> (written at, ends, next reading due)
+        self.covers = {}  # head -> (first written at, ends, next reading due)
         self.calibrations = {}  # head -> (written at, ends)
-        self.bypasses = {}  # head -> (written at, ends)
+        self.bypasses = {}  # head -> (first written at, ends)
         self.over = set()  # heads that were beyond their range and are not believed
         self.zones = frozenset()  # who is ordered out
         self.all_clear = None  # where the all-clear is written, until it acts
@@ -36,8 +36,7 @@ class Reference:
 
     def see(self, now, durable, ledger_fault, readings):
         """Take one cycle's image: the time, what is on disk, and (point, value, quality)."""
-        before, self.now = self.now, now
-        self.durable, self.ledger_fault = durable, ledger_fault
+        before, self.now, self.durable, self.ledger_fault = self.now, now, durable, ledger_fault
         if before is None or now - before > GAP_MS:
             self.said, self.low = {}, {}
             self.guard = dict.fromkeys([*self.heads, *self.winds], now)
@@ -48,7 +47,7 @@ class Reference:
         if moved & both and len(both) > 1:
             self.order_out({"mine"})
         for point in self.guard:
-            if not self.is_good(point) or self.is_open(point):
+            if not self.is_good(point) or self.has_act(point):
                 self.low.pop(point, None)
             if self.is_open(point) and self.is_guarded(point):
                 self.guard[point] = now
@@ -73,12 +72,10 @@ class Reference:
         else:
             self.low.pop(point, None)
         if point in self.winds:
-            if good and value == 0:
-                self.tripped.add(point)
+            self.tripped |= {point} if good and value == 0 else set()
             return False
-        if over:
-            self.paper.over.add(point)
         if over or good:
+            self.paper.over |= {point} if over else set()
             self.measure(point, TRIP + BOTH if over else value)
             self._calm(point)
         return True
@@ -106,10 +103,14 @@ class Reference:
         """Only what is on disk, and a disk that is well, lowers protection."""
         return index < self.durable and not self.ledger_fault
 
+    def has_act(self, head):
+        """A calibration or bypass is in force."""
+        acts = (self.paper.calibrations.get(head), self.paper.bypasses.get(head))
+        return any(act and self.on_disk(act[0]) for act in acts)
+
     def is_open(self, head):
-        """A calibration or bypass is in force; it never hides a head beyond its range."""
-        acts = [table.get(head) for table in (self.paper.calibrations, self.paper.bypasses)]
-        return head not in self.paper.over and any(act and self.on_disk(act[0]) for act in acts)
+        """An act hides the head; none ever hides one beyond its range."""
+        return head not in self.paper.over and self.has_act(head)
 
     def is_good(self, point):
         """The point has spoken lately, and well."""

@@ -171,3 +171,38 @@ def test_a_neighbour_in_calibration_or_bypassed_guards_nothing(rig, act: str) ->
     locked = {e.data["cause"]: e.now_ms - begun_ms for e in rig.of("cause_latched")}
     assert set(locked) == {"fault:Z0_H0", "fault:Z0_H1"}
     assert all(9_000 <= each <= 10_000 for each in locked.values())
+
+
+def test_a_cover_that_is_ordered_anew_goes_on_while_the_newer_entry_is_written(rig) -> None:
+    """The renewal of a hand cover does not lapse it: the dead head stays covered."""
+    rig.world["Z0_H0"] = Quality.COMM_FAULT
+    rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+    rig.run(20)
+    rig.disk_stands = True
+    rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+    rig.run(5)
+    assert not rig.causes
+    assert rig.written["cut_Z0"] is True
+
+
+def test_a_cover_that_was_never_written_does_not_begin_by_being_ordered_anew(rig) -> None:
+    """Two orders that both wait for the disk cover nothing: the place locks in its time."""
+    rig.disk_stands = True
+    rig.world["Z0_H0"] = Quality.COMM_FAULT
+    for _ in range(2):
+        rig.command("hand_cover", "S4", point="Z0_H0", checker="S7")
+        rig.run(6)
+    assert rig.causes == ["fault:Z0_H0"]
+
+
+def test_a_bypass_that_is_ordered_anew_goes_on_while_the_newer_entry_is_written(rig) -> None:
+    """A head that was bypassed for its false values does not trip at the renewal of its bypass."""
+    rig.approved("bypass", "S4", "S3", point="Z0_H0")
+    rig.run(1)
+    rig.world["Z0_H0"] = 400
+    rig.run(1)
+    rig.disk_stands = True
+    rig.approved("bypass", "S4", "S3", point="Z0_H0")
+    rig.run(2)
+    assert not rig.causes
+    assert not rig.of("withdrawal_raised")

@@ -150,7 +150,8 @@ class Witness:
     def _hand_cover_started(self, data: dict[str, Any], index: int) -> None:
         now = self.model.now
         ends, reading = now + reference.COVER_MS, now + reference.READING_MS
-        self.model.paper.covers[data["point"]] = (index, ends, reading)
+        first, *_ = self.model.paper.covers.get(data["point"], (index,))
+        self.model.paper.covers[data["point"]] = (first, ends, reading)
 
     def _hand_cover_ended(self, data: dict[str, Any], index: int) -> None:
         if data["reason"] == "ordered":
@@ -179,7 +180,8 @@ class Witness:
         assert data["by"] == "S4"
         assert data["second"] == "S3"
         ends = self.model.now + data["minutes"] * reference.MIN
-        self.model.paper.bypasses[data["point"]] = (index, ends)
+        first, *_ = self.model.paper.bypasses.get(data["point"], (index,))
+        self.model.paper.bypasses[data["point"]] = (first, ends)
 
     def _bypass_ended(self, data: dict[str, Any], index: int) -> None:
         if data["reason"] == "ordered":

@@ -3,6 +3,9 @@
 Practice 3: hand cover is approved by the chief engineer, names the gas checker, wants a reading
 every 30 min and lasts at most 8 h; a late reading cuts again. Practice 10: a bypass needs chief
 engineer and duty leader, 2 h, at most 8 h; it never lets a place go without any head.
+
+Either may be ordered anew while it stands. It then goes on by the entry that brought it into force:
+it does not lapse until the newer entry is on disk, which would cut or trip at every renewal.
 """
 
 from dataclasses import replace
@@ -72,11 +75,12 @@ def _end_bypass(draft: "Draft", point_id: str, reason: str) -> None:
 
 
 def _cover_started(durable: "Durable", event: Event) -> "Durable":
+    before = durable.interlock.covers.get(event.data["point"])
     cover = Cover(
         point=event.data["point"],
         checker=event.data["checker"],
         by=event.data["by"],
-        index=durable.index,
+        index=durable.index if before is None else before.index,
         until=Deadline.after(event, COVER_MS),
         next=Deadline.after(event, READING_MS),
     )
@@ -101,11 +105,12 @@ def _cover_ended(durable: "Durable", event: Event) -> "Durable":
 
 def _bypass_started(durable: "Durable", event: Event) -> "Durable":
     data = event.data
+    before = durable.interlock.bypasses.get(data["point"])
     bypass = Bypass(
         point=data["point"],
         by=data["by"],
         second=data["second"],
-        index=durable.index,
+        index=durable.index if before is None else before.index,
         until=Deadline.after(event, data["minutes"] * 60_000),
     )
     bypasses = with_entry(durable.interlock.bypasses, bypass.point, bypass)
