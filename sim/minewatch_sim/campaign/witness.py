@@ -353,7 +353,7 @@ class Witness:
         lost_ms = now_ms - max(self.seen[point].good_ms, self.began_ms)
         back_ms = self.account.restored_ms.get(f"line:{self.wiring.bus(point)}", -(10**9))
         unsaid = lost_ms <= BLIND_MS or now_ms - back_ms <= BLIND_MS
-        return self.wiring.stale_ms[point] < lost_ms and unsaid
+        return self.wiring.scan_ms[point] < lost_ms and unsaid
 
     def is_calm(self, device: str, now_ms: int, for_ms: int = 6_000) -> bool:
         """Say whether nothing has disturbed a device, its line or the box for a while."""
