@@ -59,13 +59,13 @@ def decide(draft: "Draft", zones: tuple[str, ...]) -> None:
 
 
 def _call(draft: "Draft", there: list[str]) -> None:
-    """Take the roll: put on record who has been heard since the last call."""
+    """Take the roll: put on record who has surely been heard since the last call."""
     now_ms, tracks = draft.image.now_ms, draft.volatile.people.tracks
     inside = draft.durable.people.inside
     heard = [
-        [badge, now_ms - tracks[badge].latest_ms]
+        [badge, now_ms - tracks[badge].earliest_ms]
         for badge in there
-        if tracks[badge].latest_ms > inside[badge].seen_ms
+        if tracks[badge].earliest_ms > inside[badge].seen_ms
     ]
     draft.update_volatile(withdrawal=replace(draft.volatile.withdrawal, called_ms=now_ms))
     if heard:
@@ -113,11 +113,14 @@ def _badges(draft: "Draft", zones: tuple[str, ...]) -> list[str]:
 
 
 def _is_missed(draft: "Draft", badge: str) -> bool:
-    """Say whether nobody has heard the badge for too long since the order."""
+    """Say whether nobody has surely heard the badge for too long since the order.
+
+    A record that waited in a silent reader says where somebody was, not that he is well.
+    """
     standing = draft.durable.withdrawal.standing
     assert standing is not None
     track = draft.volatile.people.tracks[badge]
-    since_ms = max(standing.raised_ms, track.latest_ms)
+    since_ms = max(standing.raised_ms, track.earliest_ms)
     return draft.image.now_ms - since_ms > limit_ms(draft.mine, track.zone)
 
 

@@ -156,6 +156,27 @@ def test_a_silent_badge_is_unaccounted_after_its_walk(
     assert ("unaccounted", "b1") not in rig.alarms()
 
 
+def test_a_record_that_waited_in_its_reader_ends_no_search(rig_of: Callable[..., Any]) -> None:
+    """A reader that comes back after the walk tells of before: who is missed stays missed."""
+    rig = rig_of(unaccounted_margin_s=20)
+    rig.enter("b1", "b2")
+    rig.rest(4)
+    rig.sees("r_face", "b1", "b2")
+    rig.turn()
+    rig.command("withdraw", "disp", zones=["face"])
+    rig.silent = {"r_face"}
+    rig.rest(50)
+    assert ordered(rig)["unaccounted"] == ["b1", "b2"]
+    rig.silent = set()
+    rig.sees("r_face", "b1")
+    rig.turn()
+    assert ordered(rig)["unaccounted"] == ["b1", "b2"]
+    rig.rest(4)
+    rig.sees("r_face", "b1")
+    rig.rest(2)
+    assert ordered(rig)["unaccounted"] == ["b2"]
+
+
 def test_a_crash_in_a_withdrawal_silences_nothing(gassy: Any) -> None:
     """The order, its clock and who was heard are the fold of the ledger (I4)."""
     keep_reading(gassy, 25, 160, hear=("b1", "b2"))
