@@ -251,6 +251,7 @@ def test_the_face_is_counted_between_lo_and_hi(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(7200)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
