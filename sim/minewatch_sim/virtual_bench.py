@@ -8,6 +8,7 @@ import hashlib
 import heapq
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from minewatch_drivers.certified.files_line import FilesLine
@@ -109,8 +110,7 @@ class VirtualWire:
             self.short_gaps += 1
         arrives_us = now_us + self._travel_us + round(len(data) * self._byte_us)
         self._last_byte_us = arrives_us
-        connection = self._connection
-        bench.at(arrives_us, lambda: self._arrive(connection, data))
+        bench.at(arrives_us, Arrival(self, self._connection, data))
 
     def poll(self) -> None:
         """Let the line do what is due and remember when it wants to be polled again."""
@@ -137,7 +137,8 @@ class VirtualWire:
         again_us = max(now_us + 1_000, self._opened_us + RECONNECT_US)
         self._bench.at(again_us, self.open)
 
-    def _arrive(self, connection: int, data: bytes) -> None:
+    def arrive(self, connection: int, data: bytes) -> None:
+        """Let a request reach the bus, and its answers begin their way back."""
         if connection != self._connection:
             return
         now_us = self._bench.clock.now_us()
@@ -163,6 +164,19 @@ class VirtualWire:
         self.poll()
         if self.line.fresh:
             self._bench.brought()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request on its way: it reaches the bus whatever becomes of who sent it."""
+
+    wire: VirtualWire
+    connection: int
+    data: bytes
+
+    def __call__(self) -> None:
+        """Arrive."""
+        self.wire.arrive(self.connection, self.data)
 
 
 class VirtualBench:
@@ -267,6 +281,16 @@ class VirtualBench:
     def run_for(self, guard: Guard | None, ms: int) -> None:
         """Let `ms` pass."""
         self.run(guard, self.clock.now_ms() + ms)
+
+    def land(self, until_us: int) -> None:
+        """Let what was sent arrive by then, and nothing else happen: who sent it stands still."""
+        landing = [each for each in self._heap if isinstance(each[2], Arrival)]
+        landing = sorted(each for each in landing if each[0] <= until_us)
+        self._heap = [each for each in self._heap if each not in landing]
+        heapq.heapify(self._heap)
+        for due_us, _, arrive in landing:
+            self.clock.move_to(max(due_us, self.clock.now_us()))
+            arrive()
 
     def digest(self) -> str:
         """Return a hash over all bytes on all wires with their times, and over the plant."""

@@ -203,14 +203,14 @@ class House:
         self.rebooted_ms = self.now_ms
 
     def suspend(self, ms: int) -> None:
-        """Stop the process and its lines alike; the mine lives on, bytes wait."""
+        """Stop the process and its lines alike; the mine lives on, bytes that come wait."""
         bench = self.bench
-        left_ms = ms
-        while left_ms > 0:
+        until_ms = bench.clock.now_ms() + ms
+        bench.land(until_ms * 1000)
+        while (left_ms := until_ms - bench.clock.now_ms()) > 0:
             step_ms = min(left_ms, TICK_US // 1000)
             bench.clock.move_to(bench.clock.now_us() + step_ms * 1000)
             bench.let_pass(step_ms)
-            left_ms -= step_ms
 
     def sleep(self, ms: int) -> None:
         """Let the box lie in a drawer: clocks go on, nothing is simulated meanwhile."""
