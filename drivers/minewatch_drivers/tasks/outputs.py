@@ -20,7 +20,7 @@ from minewatch_drivers.wire.exchange import Exchange, write_exchange
 REFRESH_DEFAULT_US = 1_000_000
 RETRY_US = 250_000
 RETRY_MAX_US = 2_000_000
-"""A module that does not answer is written this often at least: what hangs on it is dark or mute."""
+"""A module that does not answer is still written this often: what hangs on it is dark or mute."""
 
 LOOKED_US = 100_000
 """A refresh follows a read-back within this time, so that it shows what it is about to undo."""
